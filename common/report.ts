@@ -1,0 +1,83 @@
+// What a member tells the operator (on its member Lease) and what the operator tells the members (the start round, on the leader Lease).
+// Both sides parse what they read with these schemas: an annotation is input from outside.
+import { z } from 'zod';
+import { epochSchema, positionSchema } from './position.ts';
+
+export const memberPhases = ['Starting', 'Waiting', 'Leading', 'CatchingUp', 'Following', 'Blocked', 'Stopping'] as const;
+export type MemberPhase = (typeof memberPhases)[number];
+
+const identifier = z.string().max(253);
+
+/** The highest change known to be acknowledged. A log contains it when its frame `index` has this `hash` (I6). */
+export const highWaterMarkSchema = z.strictObject({
+  epoch: epochSchema,
+  uid: z.int().min(0),
+  index: z.int().min(0),
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type HighWaterMark = z.infer<typeof highWaterMarkSchema>;
+
+export const memberReportSchema = z.object({
+  version: z.literal(1),
+  pod: identifier,
+  podUid: z.string().max(64),
+  /** Random for each start of the sidecar. A start round counts sessions, so that a round never outlives those who were in it. */
+  session: z.string().max(64),
+  role: z.enum(['member', 'dr']),
+  phase: z.enum(memberPhases),
+  /** Set whenever the phase is not Leading or Following: a CamelCase reason and a sentence with the evidence and the next step. */
+  reason: z.string().max(64).optional(),
+  message: z.string().max(1024).optional(),
+  clusterId: identifier.nullable(),
+  promise: epochSchema,
+  position: positionSchema,
+  /** `null` before anything was acknowledged. */
+  acknowledged: highWaterMarkSchema.nullable(),
+  /** May stand for election without a new start round: it was counted in the round that is open, or joined a leader since it started. */
+  eligible: z.boolean(),
+  /** The leader that this member follows, or itself. */
+  leader: identifier.nullable(),
+  /** Changes that the leader has and this member does not; 0 on the leader. */
+  lag: z.int().min(0),
+  /** `host:port` of the Process API. */
+  address: z.string().max(300),
+  sidecarVersion: z.string().max(64),
+});
+export type MemberReport = z.infer<typeof memberReportSchema>;
+
+/** A start round (gang start, K6 and K7). Written once for each round by the operator, read by every sidecar. */
+export const startRoundSchema = z.object({
+  version: z.literal(1),
+  number: z.int().min(1),
+  clusterId: identifier,
+  /** `spec.members`: the number a majority is counted against. */
+  members: z.int().min(1).max(7),
+  /** The member that campaigns first: most advanced log, on a tie the first in failover.csv. */
+  designated: identifier,
+  /** Those that were counted, by session. */
+  counted: z.array(z.strictObject({ pod: identifier, session: z.string().max(64) })).max(7),
+  highWaterMark: highWaterMarkSchema.nullable(),
+  openedAt: z.iso.datetime(),
+});
+export type StartRound = z.infer<typeof startRoundSchema>;
+
+/** Who holds the leader Lease: pod name, pod UID and session, in `spec.holderIdentity`. */
+export function leaseIdentity(pod: string, podUid: string, session: string): string {
+  return `${pod}_${podUid}_${session}`;
+}
+/** The pod of a Lease identity; `''` when the Lease is free. */
+export const podOfIdentity = (identity: string): string => identity.split('_', 1)[0] ?? '';
+
+/** Parses an annotation; `null` when it is absent, too long, not JSON or not of the schema. */
+export function parseAnnotation<T>(schema: z.ZodType<T>, text: string | undefined): T | null {
+  const maxAnnotationLength = 16_384;
+  if (text === undefined || text.length > maxAnnotationLength) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const parsed = schema.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
