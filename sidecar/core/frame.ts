@@ -71,8 +71,8 @@ export interface FrameBody {
   readonly prevHash: string;
   /** The leader's clock when it made the frame; for people only. */
   readonly timeMs: number;
-  /** Highest UID that the leader knew as acknowledged when it made the frame. */
-  readonly acknowledgedUid: number;
+  /** Index of the highest frame of this chain that the leader knew as acknowledged when it made the frame; below `index`. */
+  readonly acknowledgedIndex: number;
   readonly changes: readonly Change[];
 }
 
@@ -91,7 +91,7 @@ const frameBodySchema = z.strictObject({
   firstUid: z.int().min(1),
   prevHash: z.string().regex(/^([0-9a-f]{64})?$/),
   timeMs: z.int(),
-  acknowledgedUid: z.int().min(0),
+  acknowledgedIndex: z.int().min(0),
   changes: z.array(changeSchema).max(limits.changesPerFrame),
 });
 
