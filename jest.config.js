@@ -1,0 +1,16 @@
+// Four projects, fastest first. TypeScript is stripped by swc; modules stay ES modules (run with --experimental-vm-modules).
+const swc = ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' }];
+
+const project = (name, testTimeoutMs, more = {}) => ({
+  displayName: name,
+  testMatch: [`<rootDir>/test/${name}/**/*.test.ts`],
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '\\.ts$': swc },
+  testTimeout: testTimeoutMs,
+  ...more,
+});
+
+export default {
+  projects: [project('unit', 5_000), project('conformance', 30_000), project('integration', 120_000), project('e2e', 600_000)],
+};
