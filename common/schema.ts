@@ -1,14 +1,11 @@
 // The ControlCluster resource: one schema from which come the CRD in crds/, its validation rules, `kubectl explain`, and the types of both programs.
 // The API server fills defaults and enforces the rules (CEL); `controlClusterSchema` parses what it delivers and fills the same defaults.
 // It does not judge the user's pod template beyond reserved names: the API server does when pods are made, operator/resources before that.
-// Longer than other files because it is the manual of the resource too, read from top to bottom.
 import { z } from 'zod';
+import { durationForm } from './duration.ts';
 import { apiVersion, dataVolume, kind, sidecarContainer } from './names.ts';
-import { epochSchema } from './position.ts';
-import { highWaterMarkSchema, memberPhases } from './report.ts';
+import { controlClusterStatusSchema, maxDisasterRecoveryReplicas, maxMembers } from './status.ts';
 
-export const maxMembers = 7;
-export const maxDisasterRecoveryReplicas = 8;
 /** Leaves room for what Kubernetes appends to it in pod names, labels and DNS names (63 characters each). */
 export const maxNameLength = 40;
 
@@ -24,16 +21,7 @@ function form(expression: RegExp, message: string, maxLength: number) {
     .meta(rules({ rule: `self.matches(${JSON.stringify(expression.source)})`, message }));
 }
 
-const durationForm = /^[1-9][0-9]{0,5}(ms|s|m|h)$/;
 const duration = () => form(durationForm, 'must be a whole number with the unit ms, s, m or h, such as 500ms, 6s or 5m', 10);
-
-/** Milliseconds of a duration of the schema. Throws a RangeError for any other text. */
-export function parseDurationMs(text: string): number {
-  const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
-  const match = durationForm.exec(text);
-  if (match === null) throw new RangeError(`${text} is not a duration such as 500ms, 6s or 5m`);
-  return Number.parseInt(text, 10) * unitMs[match[1] as keyof typeof unitMs];
-}
 
 /** A part of the Kubernetes API that is handed on as it is. */
 const handedOn = () => z.looseObject({}).meta({ 'x-kubernetes-preserve-unknown-fields': true });
@@ -84,7 +72,7 @@ const startupSchema = z.object({
     ),
 });
 
-const electionForm = durationForm.source;
+const isDuration = `matches(${JSON.stringify(durationForm.source)})`;
 const electionSchema = z
   .object({
     leaseDuration: duration()
@@ -98,16 +86,16 @@ const electionSchema = z
   .meta(
     rules(
       {
-        rule: `![self.leaseDuration, self.renewDeadline, self.retryPeriod].all(d, d.matches(${JSON.stringify(electionForm)})) || (duration(self.leaseDuration) > duration(self.renewDeadline) && duration(self.renewDeadline) > duration(self.retryPeriod))`,
+        rule: `![self.leaseDuration, self.renewDeadline, self.retryPeriod].all(d, d.${isDuration}) || (duration(self.leaseDuration) > duration(self.renewDeadline) && duration(self.renewDeadline) > duration(self.retryPeriod))`,
         message:
           'leaseDuration must be longer than renewDeadline, and renewDeadline longer than retryPeriod; the defaults are 6s, 4s and 1s',
       },
       {
-        rule: `!self.leaseDuration.matches(${JSON.stringify(electionForm)}) || (duration(self.leaseDuration) >= duration('1s') && duration(self.leaseDuration) <= duration('10m'))`,
+        rule: `!self.leaseDuration.${isDuration} || (duration(self.leaseDuration) >= duration('1s') && duration(self.leaseDuration) <= duration('10m'))`,
         message: 'leaseDuration must be between 1s and 10m',
       },
       {
-        rule: `!self.retryPeriod.matches(${JSON.stringify(electionForm)}) || duration(self.retryPeriod) >= duration('100ms')`,
+        rule: `!self.retryPeriod.${isDuration} || duration(self.retryPeriod) >= duration('100ms')`,
         message: 'retryPeriod must be at least 100ms',
       },
     ),
@@ -266,89 +254,6 @@ export const controlClusterSpecSchema = z.object({
 });
 export type ControlClusterSpec = z.output<typeof controlClusterSpecSchema>;
 
-export const clusterPhases = ['Pending', 'Gathering', 'Electing', 'Running', 'Degraded', 'Blocked'] as const;
-export type ClusterPhase = (typeof clusterPhases)[number];
-export const conditionTypes = ['Available', 'Progressing', 'Degraded', 'GateOpen', 'MemberBlocked', 'DisasterRecoveryReady'] as const;
-export type ConditionType = (typeof conditionTypes)[number];
-
-const identifier = () => z.string().max(253);
-const count = () => z.int().min(0);
-
-const memberStatusSchema = z.object({
-  name: identifier().describe('Name of the pod.'),
-  role: z.enum(['leader', 'follower', 'dr', 'none']).describe('What the pod does now; none while it neither leads nor follows.'),
-  phase: z.enum([...memberPhases, 'Absent']).describe('What the pod says of itself; Absent when there is no current report.'),
-  uid: count().optional().describe('UID of the last change in its journal.'),
-  epoch: count().optional().describe('Number of the leadership from which its last change comes.'),
-  lag: count().optional().describe('Changes that the leader has and it does not.'),
-  ready: z.boolean().describe('It leads, or follows in sync.'),
-  reason: z.string().max(64).optional().describe('Why it is not ready, in one word.'),
-  message: z.string().max(1024).optional().describe('Why it is not ready, with the evidence and what to do.'),
-});
-export type MemberStatus = z.output<typeof memberStatusSchema>;
-
-const conditionSchema = z.object({
-  type: z.enum(conditionTypes).describe('What the condition is about.'),
-  status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
-  observedGeneration: count().optional().describe('Generation of the specification that was judged.'),
-  lastTransitionTime: z.iso.datetime().describe('When status last changed.'),
-  reason: z.string().max(64).describe('Why, in one word.'),
-  message: z.string().max(4096).describe('Why, with the evidence and what to do.'),
-});
-export type Condition = z.output<typeof conditionSchema>;
-
-const epoch = epochSchema.shape;
-const mark = highWaterMarkSchema.shape;
-const markSchema = z.object({
-  epoch: z
-    .object({
-      generation: epoch.generation.describe('Raised only when a person forces a start, or by a recovery.'),
-      number: epoch.number.describe('Counts the leaderships of a generation.'),
-      nonce: epoch.nonce.describe('Tells two claims of one number apart.'),
-    })
-    .describe('The leadership that made the change.'),
-  uid: mark.uid.describe('UID of the change.'),
-  index: mark.index.describe('Place of its frame in the log.'),
-  hash: mark.hash.describe('Chain hash of the log at that frame.'),
-});
-
-export const controlClusterStatusSchema = z.object({
-  observedGeneration: count().optional().describe('Generation of the specification that this status is about.'),
-  phase: z.enum(clusterPhases).optional().describe('The state of the cluster in one word; the conditions say why.'),
-  leader: identifier().optional().describe('Pod that leads.'),
-  epoch: count().optional().describe('Number of the present leadership.'),
-  uid: count().optional().describe('UID of the highest change known to be acknowledged. It only grows.'),
-  highWaterMark: markSchema.optional().describe('That change by its place in the log and its hash. No cluster opens whose log lacks it.'),
-  clusterId: identifier().optional().describe('Identity of the log. A journal with another one is not let in.'),
-  replicas: count().optional().describe('Members that exist as pods.'),
-  ready: z.string().max(16).optional().describe('Members that lead or follow in sync, of all members.'),
-  disasterRecoveryReady: z.string().max(16).optional().describe('Disaster-recovery replicas that follow in sync, of all of them.'),
-  selector: z.string().max(512).optional().describe('Label selector of the member pods, for the scale subresource.'),
-  startup: z
-    .object({
-      round: count().describe('Number of the last start round.'),
-      expected: count().describe('Members that it waits for.'),
-      present: count().describe('Members that have reported.'),
-      openedAt: z.iso.datetime().optional().describe('When the round opened.'),
-      spreadMs: count().optional().describe('Milliseconds between the first and the last start of your containers in this round.'),
-    })
-    .optional()
-    .describe('The last common start.'),
-  members: z
-    .array(memberStatusSchema)
-    .max(maxMembers + maxDisasterRecoveryReplicas)
-    .optional()
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
-    .describe('Each pod: what it is, how far it is, and why it is not ready.'),
-  conditions: z
-    .array(conditionSchema)
-    .max(16)
-    .optional()
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
-    .describe('What holds and what does not, each with reason and message.'),
-});
-export type ControlClusterStatus = z.output<typeof controlClusterStatusSchema>;
-
 const metadataSchema = z.looseObject({
   name: z.string(),
   namespace: z.string(),
@@ -361,28 +266,32 @@ const metadataSchema = z.looseObject({
   annotations: z.record(z.string(), z.string()).optional(),
 });
 
+const suffixes = ['-dr', '-followers', '-members'];
 /** Parses what the API server delivers; unknown fields are dropped, defaults filled. */
-export const controlClusterSchema = z.object({
-  apiVersion: z.literal(apiVersion),
-  kind: z.literal(kind),
-  metadata: metadataSchema,
-  spec: controlClusterSpecSchema,
-  status: controlClusterStatusSchema.optional(),
-});
+export const controlClusterSchema = z
+  .object({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal(kind),
+    metadata: metadataSchema,
+    spec: controlClusterSpecSchema.describe('What the cluster shall be.'),
+    status: controlClusterStatusSchema.optional().describe('What the operator has seen of it.'),
+  })
+  .meta(
+    rules(
+      {
+        rule: `self.metadata.name.matches('^[a-z]([-a-z0-9]{0,${String(maxNameLength - 2)}}[a-z0-9])?$')`,
+        message: `metadata.name must be a DNS label of at most ${String(maxNameLength)} characters: lower-case letters, digits and -, a letter first`,
+      },
+      {
+        rule: `![${suffixes.map((suffix) => `'${suffix}'`).join(', ')}].exists(s, self.metadata.name.endsWith(s))`,
+        message: `metadata.name must not end in ${suffixes.join(', ')}: another cluster's objects may have that name`,
+      },
+      {
+        rule: "!has(self.spec.preferredLeader) || [0, 1, 2, 3, 4, 5, 6].exists(i, i < self.spec.members && self.spec.preferredLeader == self.metadata.name + '-' + string(i))",
+        messageExpression:
+          "'spec.preferredLeader must be a member, ' + self.metadata.name + '-0 to ' + self.metadata.name + '-' + string(self.spec.members - 1)",
+      },
+    ),
+  )
+  .describe('A cluster of a control process: an elected leader, followers with the same state, and replicas for disaster recovery.');
 export type ControlCluster = z.output<typeof controlClusterSchema>;
-
-/** Settings that are allowed but seldom meant. There is no webhook that could warn at once: the operator says them as Events. */
-export function warningsFor(spec: ControlClusterSpec): { readonly reason: string; readonly message: string }[] {
-  const warnings: { reason: string; message: string }[] = [];
-  if (spec.members % 2 === 0)
-    warnings.push({
-      reason: 'EvenMembers',
-      message: `${String(spec.members)} members survive the loss of no more of them than ${String(spec.members - 1)} do; take an odd number.`,
-    });
-  if (spec.replication.durability === 'Leader')
-    warnings.push({
-      reason: 'LeaderDurability',
-      message: 'With durability Leader a fail-over may lose acknowledged changes; Quorum does not.',
-    });
-  return warnings;
-}
