@@ -22,7 +22,8 @@ export interface StateRead {
   readonly uid: number;
 }
 
-export type Consistency = { readonly kind: 'local' } | { readonly kind: 'minUid'; readonly uid: number } | { readonly kind: 'linearizable' };
+export type Consistency =
+  { readonly kind: 'local' } | { readonly kind: 'minUid'; readonly uid: number } | { readonly kind: 'linearizable' };
 
 export interface LoggedChange extends Change {
   readonly uid: number;
