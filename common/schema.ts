@@ -3,11 +3,14 @@
 // It does not judge the user's pod template beyond reserved names: the API server does when pods are made, operator/resources before that.
 import { z } from 'zod';
 import { durationForm } from './duration.ts';
-import { apiVersion, dataVolume, kind, sidecarContainer } from './names.ts';
+import { apiVersion, kind, sidecarContainer } from './names.ts';
 import { controlClusterStatusSchema, maxDisasterRecoveryReplicas, maxMembers } from './status.ts';
 
 /** Leaves room for what Kubernetes appends to it in pod names, labels and DNS names (63 characters each). */
 export const maxNameLength = 40;
+
+/** Volumes of the sidecar are named so. */
+export const ownVolumePrefix = 'controlcluster-';
 
 /** A rule that the API server enforces on a field; `message` says what to do. */
 const rules = (...list: { rule: string; message?: string; messageExpression?: string }[]) => ({ 'x-kubernetes-validations': list });
@@ -210,8 +213,8 @@ const templateSchema = z.object({
       initContainers: namedList('Init containers, started after the sidecar and after its member is in sync.', ...containerRule),
       volumes: namedList(
         'Volumes of the pod.',
-        `!e.name.startsWith('${dataVolume.slice(0, dataVolume.indexOf('-') + 1)}')`,
-        'volume names that begin with controlcluster- belong to the sidecar; choose another name',
+        `!e.name.startsWith('${ownVolumePrefix}')`,
+        `volume names that begin with ${ownVolumePrefix} belong to the sidecar; choose another name`,
       ),
     })
     .meta({ 'x-kubernetes-preserve-unknown-fields': true })
