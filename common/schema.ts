@@ -5,24 +5,13 @@ import { z } from 'zod';
 import { durationForm } from './duration.ts';
 import { apiVersion, kind, sidecarContainer } from './names.ts';
 import { controlClusterStatusSchema, maxDisasterRecoveryReplicas, maxMembers } from './status.ts';
+import { form, rules } from './validation.ts';
 
 /** Leaves room for what Kubernetes appends to it in pod names, labels and DNS names (63 characters each). */
 export const maxNameLength = 40;
 
 /** Volumes of the sidecar are named so. */
 export const ownVolumePrefix = 'controlcluster-';
-
-/** A rule that the API server enforces on a field; `message` says what to do. */
-const rules = (...list: { rule: string; message?: string; messageExpression?: string }[]) => ({ 'x-kubernetes-validations': list });
-
-/** Text of a form, which the API server checks as a rule: a bare `pattern` would answer with the expression, not with what to do. */
-function form(expression: RegExp, message: string, maxLength: number) {
-  return z
-    .string()
-    .max(maxLength)
-    .regex(expression, message)
-    .meta(rules({ rule: `self.matches(${JSON.stringify(expression.source)})`, message }));
-}
 
 const duration = () => form(durationForm, 'must be a whole number with the unit ms, s, m or h, such as 500ms, 6s or 5m', 10);
 
@@ -269,6 +258,8 @@ const metadataSchema = z.looseObject({
   annotations: z.record(z.string(), z.string()).optional(),
 });
 
+const ordinals = JSON.stringify(Array.from({ length: maxMembers }, (_, ordinal) => String(ordinal)));
+/** Names that are not for a cluster, since objects of another may have them. */
 const suffixes = ['-dr', '-followers', '-members'];
 /** Parses what the API server delivers; unknown fields are dropped, defaults filled. */
 export const controlClusterSchema = z
@@ -282,17 +273,20 @@ export const controlClusterSchema = z
   .meta(
     rules(
       {
+        fieldPath: '.metadata.name',
         rule: `self.metadata.name.matches('^[a-z]([-a-z0-9]{0,${String(maxNameLength - 2)}}[a-z0-9])?$')`,
-        message: `metadata.name must be a DNS label of at most ${String(maxNameLength)} characters: lower-case letters, digits and -, a letter first`,
+        message: `must be a DNS label of at most ${String(maxNameLength)} characters: lower-case letters, digits and -, a letter first`,
       },
       {
+        fieldPath: '.metadata.name',
         rule: `![${suffixes.map((suffix) => `'${suffix}'`).join(', ')}].exists(s, self.metadata.name.endsWith(s))`,
-        message: `metadata.name must not end in ${suffixes.join(', ')}: another cluster's objects may have that name`,
+        message: `must not end in ${suffixes.join(', ')}: another cluster's objects may have that name`,
       },
       {
-        rule: "!has(self.spec.preferredLeader) || [0, 1, 2, 3, 4, 5, 6].exists(i, i < self.spec.members && self.spec.preferredLeader == self.metadata.name + '-' + string(i))",
-        messageExpression:
-          "'spec.preferredLeader must be a member, ' + self.metadata.name + '-0 to ' + self.metadata.name + '-' + string(self.spec.members - 1)",
+        fieldPath: '.spec.preferredLeader',
+        // Without string(): it makes the estimated cost of a rule boundless.
+        rule: `!has(self.spec.preferredLeader) || ${ordinals}.exists(i, int(i) < self.spec.members && self.spec.preferredLeader == self.metadata.name + '-' + i)`,
+        messageExpression: `'must be a member, ' + self.metadata.name + '-0 to ' + self.metadata.name + '-' + ${ordinals}[self.spec.members - 1]`,
       },
     ),
   )
