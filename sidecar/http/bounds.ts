@@ -46,4 +46,4 @@ export const defaultBounds = Object.freeze({
   streamLifetimeMs: 30 * 60_000,
 });
 
-export type Bounds = typeof defaultBounds;
+export type Bounds = Readonly<Record<keyof typeof defaultBounds, number>>;

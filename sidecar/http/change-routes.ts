@@ -7,7 +7,7 @@ import { AppError } from '../../common/errors.ts';
 import { changeSchema, type Change } from '../core/frame.ts';
 import type { Bounds } from './bounds.ts';
 import { BulkExchange } from './bulk.ts';
-import { idempotencyHeaders, idempotencyKeyOf, parseChange, parseJson, readQuery, wholeNumber } from './parse.ts';
+import { idempotencyHeaders, idempotencyKeyOf, parseChange, parseJson, readQuery, wholeNumberOr } from './parse.ts';
 import { explain, problemOf, problemSchema } from './problem.ts';
 import type { ControlProcess, LoggedChange } from './process.ts';
 import { jsonType, ndjsonType, type Route } from './route.ts';
@@ -112,8 +112,8 @@ const submitRoute = (options: ChangeRouteOptions): Route => ({
 export function changeRoutes(options: ChangeRouteOptions): Route[] {
   const { process, bounds } = options;
   const logQuery = z.strictObject({
-    fromUid: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(1),
-    limit: wholeNumber(1, bounds.changesMaxLimit).default(bounds.changesLimit),
+    fromUid: wholeNumberOr(1, 1, Number.MAX_SAFE_INTEGER),
+    limit: wholeNumberOr(bounds.changesLimit, 1, bounds.changesMaxLimit),
   });
   return [
     submitRoute(options),

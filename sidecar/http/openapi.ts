@@ -6,27 +6,29 @@ import { jsonType, type Route } from './route.ts';
 const openapiVersion = '3.1.0';
 type JsonObject = Record<string, unknown>;
 
+const reference = (name: string): string => `#/components/schemas/${name}`;
+
 /** Collects the schemas that have a name, and refers to them. */
 class Components {
   readonly schemas: Record<string, JsonObject> = {};
 
-  /** `name` must be unique among the schemas without an id of their own. */
+  /** A schema without an id is kept under `name`, which must be unique. */
   refer(schema: z.ZodType, name: string): JsonObject {
     const id = schema.meta()?.id ?? name;
-    if (!Object.hasOwn(this.schemas, id)) {
-      const { $schema: _dialect, $defs = {}, ...own } = this.#convert(schema, id);
-      this.schemas[id] = own;
-      for (const [def, text] of Object.entries($defs as Record<string, JsonObject>)) this.schemas[`${id}.${def}`] = text;
-    }
-    return { $ref: `#/components/schemas/${id}` };
+    const { $schema: _dialect, $defs = {}, ...own } = this.#convert(schema, id);
+    for (const [def, inner] of Object.entries($defs as Record<string, JsonObject>))
+      this.schemas[def.startsWith('__') ? `${id}.${def}` : def] ??= inner;
+    if (own['$ref'] !== reference(id)) this.schemas[id] ??= own;
+    return { $ref: reference(id) };
   }
 
-  /** Definitions that zod keeps beside a schema become components under its name. */
+  /** What zod defines beside a schema becomes a component: under its id, or, as it numbers the others anew each time, under `id` and the number. */
   #convert(schema: z.ZodType, id: string): JsonObject {
-    const text = JSON.stringify(z.toJSONSchema(schema, { io: 'input' }));
-    return JSON.parse(
-      text.replaceAll('"#/$defs/', `"#/components/schemas/${id}.`).replaceAll('"$ref":"#"', `"$ref":"#/components/schemas/${id}"`),
-    ) as JsonObject;
+    const text = JSON.stringify(z.toJSONSchema(schema, { io: 'input' }))
+      .replaceAll('"#/$defs/__', `"${reference(id)}.__`)
+      .replaceAll('"#/$defs/', `"${reference('')}`)
+      .replaceAll('"$ref":"#"', `"$ref":"${reference(id)}"`);
+    return JSON.parse(text) as JsonObject;
   }
 }
 
@@ -35,7 +37,9 @@ function parametersOf(schema: z.ZodObject | undefined, place: 'query' | 'header'
   const { properties = {}, required = [] } = z.toJSONSchema(schema, { io: 'input' });
   return Object.entries(properties).map(([name, property]) => {
     const { description, ...rest } = property as JsonObject;
-    return { name, in: place, required: required.includes(name), ...(description !== undefined && { description }), schema: rest };
+    // In a query everything is text, a default too.
+    const schema = rest['type'] === 'integer' && 'default' in rest ? { ...rest, default: Number(rest['default']) } : rest;
+    return { name, in: place, required: required.includes(name), ...(description !== undefined && { description }), schema };
   });
 }
 

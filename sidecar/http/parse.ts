@@ -129,7 +129,10 @@ export const wholeNumber = (min: number, max: number) =>
     .string()
     .regex(/^\d{1,16}$/, 'a whole number in decimal digits')
     .transform(Number)
-    .refine((value) => value >= min && value <= max, `a whole number from ${String(min)} to ${String(max)}`);
+    .refine((value) => value >= min && value <= max, `a whole number from ${String(min)} to ${String(max)}`)
+    .meta({ type: 'integer', minimum: min, maximum: max });
+
+export const wholeNumberOr = (fallback: number, min: number, max: number) => wholeNumber(min, max).prefault(String(fallback));
 
 export const etagOf = (uid: number): string => `"${String(uid)}"`;
 

@@ -92,13 +92,15 @@ function acceptBodies(app: FastifyInstance, bounds: Bounds): void {
   app.addContentTypeParser(ndjsonType, (_request, body, done) => {
     done(null, body);
   });
-  app.addHook('preParsing', (request, _reply, body, done) => {
+  app.addHook('preParsing', (request, reply, body, done) => {
     if (contentTypeOf(request) === jsonType && !request.raw.complete) {
       const timer = setTimeout(() => request.raw.destroy(), bounds.bodyTimeoutMs);
       const stop = (): void => {
         clearTimeout(timer);
       };
-      request.raw.once('end', stop).once('close', stop);
+      request.raw.once('end', stop);
+      // A body that is over the limit is not read to its end.
+      reply.raw.once('close', stop);
     }
     done(null, body);
   });

@@ -19,7 +19,7 @@ const uidParameter = wholeNumber(1, Number.MAX_SAFE_INTEGER - 1);
 
 const watchQuery = z.strictObject({
   fromUid: uidParameter.optional().describe('The first UID to send; by default the next one. Last-Event-ID takes precedence.'),
-  prefix: z.string().default('').describe('Only changes of a key or topic that begins so; each is sent whole.'),
+  prefix: z.string().prefault('').describe('Only changes of a key or topic that begins so; each is sent whole.'),
 });
 
 export interface WatchRouteOptions {
