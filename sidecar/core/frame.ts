@@ -8,6 +8,8 @@ export const limits = Object.freeze({
   keyBytes: 1024,
   valueBytes: 512 * 1024,
   changeBytes: 768 * 1024,
+  /** Arrays and objects inside each other: a deeper value would exhaust the stack of whoever walks it. */
+  valueDepth: 100,
   topicBytes: 1024,
   idempotencyKeyBytes: 128,
   operationsPerChange: 128,
@@ -19,10 +21,19 @@ export const limits = Object.freeze({
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
+function isJson(value: unknown, depth: number): boolean {
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value === 'object' && depth > 0 && Object.values(value).every((inner) => isJson(inner, depth - 1));
+}
+const valueSchema = z.any().refine((value) => isJson(value, limits.valueDepth), {
+  message: `is no JSON value, or is nested more than ${String(limits.valueDepth)} deep`,
+});
+
 const operationSchema = z.union([
-  z.strictObject({ put: z.strictObject({ key: z.string().min(1), value: z.json() }) }),
+  z.strictObject({ put: z.strictObject({ key: z.string().min(1), value: valueSchema }) }),
   z.strictObject({ delete: z.strictObject({ key: z.string().min(1) }) }),
-  z.strictObject({ append: z.strictObject({ topic: z.string().min(1), value: z.json() }) }),
+  z.strictObject({ append: z.strictObject({ topic: z.string().min(1), value: valueSchema }) }),
 ]);
 export type Operation =
   | { readonly put: { readonly key: string; readonly value: Json } }
@@ -34,7 +45,7 @@ const preconditionSchema = z.strictObject({
   key: z.string().min(1),
   exists: z.boolean().optional(),
   uid: z.int().min(0).optional(),
-  value: z.json().optional(),
+  value: valueSchema.optional(),
 });
 export interface Precondition {
   readonly key: string;
