@@ -1,0 +1,107 @@
+// Turns what the caches hold about one cluster into what the core plans from. Reads, parses, and changes nothing.
+import { createHash, randomUUID } from 'node:crypto';
+import { annotations, leaderLeaseName } from '../../common/names.ts';
+import { memberReportSchema, parseAnnotation, startRoundSchema } from '../../common/report.ts';
+import type { ControlCluster } from '../../common/schema.ts';
+import { digestAnnotation } from '../core/drift.ts';
+import {
+  objectKey,
+  type Desired,
+  type KubeObject,
+  type Observed,
+  type ObservedLease,
+  type ObservedStatefulSet,
+  type Refusal,
+} from '../core/observed.ts';
+import { desiredObjects, type Capabilities } from '../resources/desired.ts';
+import { memberSelectorText } from '../resources/identity.ts';
+import type { SidecarSettings } from '../resources/sidecar-container.ts';
+import { warningsFor } from '../resources/warnings.ts';
+import { leaseSpec, type LeaseAge } from './lease-clock.ts';
+import { podView } from './pod-view.ts';
+
+/** What this process knows of a cluster beyond what the API server tells: how its own writes fared. Losing it costs a few writes. */
+export interface ClusterMemory {
+  readonly tolerated: Map<string, string>;
+  readonly refusals: Map<
+    string,
+    { readonly digest: string; readonly message: string; readonly attempts: number; readonly retryAtMs: number }
+  >;
+  statusWrittenMs: number;
+}
+
+export const newMemory = (): ClusterMemory => ({ tolerated: new Map(), refusals: new Map(), statusWrittenMs: Number.NEGATIVE_INFINITY });
+
+export interface Sources {
+  readonly cluster: ControlCluster;
+  /** All that carries the label of the cluster, but pods. */
+  readonly objects: readonly KubeObject[];
+  readonly pods: readonly KubeObject[];
+  readonly memory: ClusterMemory;
+  readonly capabilities: Capabilities;
+  readonly settings: SidecarSettings;
+  readonly leaseAge: (lease: KubeObject) => LeaseAge;
+}
+
+export function observe(sources: Sources): Observed {
+  const { cluster, objects, memory, leaseAge } = sources;
+  const nowMs = performance.now();
+  const leases = objects.filter(({ kind }) => kind === 'Lease').map((lease) => leaseView(lease, leaseAge(lease)));
+  const leaderName = leaderLeaseName(cluster.metadata.name);
+  return {
+    cluster,
+    nowMs: Date.now(),
+    freshId: randomUUID(),
+    desired: desired(sources),
+    warnings: warningsFor(cluster.spec),
+    memberSelector: memberSelectorText(cluster),
+    live: new Map(objects.map((object) => [objectKey(object), { object, tolerated: memory.tolerated.get(objectKey(object)) ?? '' }])),
+    refusals: new Map(
+      [...memory.refusals].map(([key, { digest, message, retryAtMs }]): [string, Refusal] => [
+        key,
+        { digest, message, retryInMs: retryAtMs - nowMs },
+      ]),
+    ),
+    pods: sources.pods.map(podView),
+    statefulSets: objects.filter(({ kind }) => kind === 'StatefulSet').map(statefulSetView),
+    leaderLease: leases.find(({ name }) => name === leaderName) ?? null,
+    memberLeases: leases.filter(({ name }) => name !== leaderName),
+    statusAgeMs: nowMs - memory.statusWrittenMs,
+  };
+}
+
+function desired({ cluster, capabilities, settings }: Sources): Desired {
+  const result = desiredObjects(cluster, capabilities, settings);
+  if ('invalid' in result) return { kind: 'invalid', ...result.invalid };
+  return { kind: 'objects', objects: result.objects.map(withDigest) };
+}
+
+/** As it will be sent: plain JSON, with the digest of its content. */
+function withDigest(object: unknown): KubeObject {
+  const text = JSON.stringify(object);
+  const plain = JSON.parse(text) as KubeObject;
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return { ...plain, metadata: { ...plain.metadata, annotations: { ...plain.metadata.annotations, [digestAnnotation]: digest } } };
+}
+
+export function leaseView(lease: KubeObject, { ageMs, proven }: LeaseAge): ObservedLease {
+  const { holderIdentity, acquireTime } = leaseSpec(lease);
+  const acquiredAtMs = Date.parse(acquireTime ?? '');
+  const notes = lease.metadata.annotations;
+  return {
+    name: lease.metadata.name,
+    resourceVersion: lease.metadata.resourceVersion ?? '',
+    holder: holderIdentity ?? '',
+    acquiredAtMs: Number.isNaN(acquiredAtMs) ? null : acquiredAtMs,
+    ageMs,
+    proven,
+    round: parseAnnotation(startRoundSchema, notes?.[annotations.round]),
+    report: parseAnnotation(memberReportSchema, notes?.[annotations.report]),
+  };
+}
+
+function statefulSetView(set: KubeObject): ObservedStatefulSet {
+  const status = (set.status ?? {}) as { observedGeneration?: number; updateRevision?: string };
+  const seen = status.observedGeneration === set.metadata.generation;
+  return { name: set.metadata.name, updateRevision: seen ? (status.updateRevision ?? null) : null };
+}

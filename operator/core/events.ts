@@ -1,0 +1,68 @@
+// Events: what changed between the status that was written last and the new one, and what the operator does by itself.
+// An Event is for people; nothing depends on one.
+import type { Condition, ConditionType, ControlClusterStatus } from '../../common/status.ts';
+import type { Judgement } from './judgement.ts';
+import type { Observed } from './observed.ts';
+
+export interface EventRecord {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+  /** The pod that it is about, beside the cluster. */
+  readonly pod?: { readonly name: string; readonly uid: string };
+}
+
+/** The status in which a condition is bad news; `null` when its being False is only news. */
+const badNews: Readonly<Record<ConditionType, Condition['status'] | null>> = {
+  Available: 'False',
+  Progressing: null,
+  Degraded: 'True',
+  GateOpen: null,
+  MemberBlocked: 'True',
+  DisasterRecoveryReady: 'False',
+};
+/** Reasons that are bad news whatever the condition. */
+const badReasons = new Set(['ForeignLog', 'BelowHighWaterMark', 'Refused', 'NameTaken']);
+
+export function eventsOf(observed: Observed, judgement: Judgement, next: ControlClusterStatus): EventRecord[] {
+  const before = observed.cluster.status;
+  return [
+    ...(before?.observedGeneration === next.observedGeneration
+      ? []
+      : observed.warnings.map((warning) => ({ type: 'Warning' as const, ...warning }))),
+    ...leaderEvents(before, next),
+    ...(next.conditions ?? []).flatMap((condition) => conditionEvents(before, condition, judgement)),
+    ...blockedEvents(before, next, observed),
+  ];
+}
+
+function leaderEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus): EventRecord[] {
+  if (next.leader === undefined || (before?.leader === next.leader && before.epoch === next.epoch)) return [];
+  return [{ type: 'Normal', reason: 'LeaderElected', message: `${next.leader} leads epoch ${String(next.epoch ?? 0)}.` }];
+}
+
+function conditionEvents(before: ControlClusterStatus | undefined, condition: Condition, { hindrance }: Judgement): EventRecord[] {
+  const { type, status, reason, message } = condition;
+  const old = before?.conditions?.find((one) => one.type === type);
+  const bad = badReasons.has(reason) || badNews[type] === status || (type === 'Progressing' && hindrance !== null);
+  // What a new cluster has not reached yet is no news.
+  const fresh = old === undefined && !(bad && (type === 'Progressing' || badReasons.has(reason)));
+  if (fresh || (old?.status === status && old.reason === reason) || type === 'MemberBlocked') return [];
+  return [{ type: bad ? 'Warning' : 'Normal', reason, message }];
+}
+
+function blockedEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus, { pods }: Observed): EventRecord[] {
+  return (next.members ?? []).flatMap(({ name, phase, reason, message }) => {
+    const old = before?.members?.find((member) => member.name === name);
+    if (phase !== 'Blocked' || (old?.phase === 'Blocked' && old.reason === reason)) return [];
+    const pod = pods.find((one) => one.name === name);
+    return [
+      {
+        type: 'Warning',
+        reason: reason ?? 'Blocked',
+        message: `${name}: ${message ?? 'blocked'}`,
+        ...(pod === undefined ? {} : { pod: { name, uid: pod.uid } }),
+      },
+    ];
+  });
+}

@@ -1,0 +1,96 @@
+// observe → plan → apply: from what was observed to what is to be done about it, in order. Pure and without memory.
+// What is done may fail or come too late at any point: the next observation sees what is there and plans anew.
+import type { ControlClusterStatus } from '../../common/status.ts';
+import type { StartRound } from '../../common/report.ts';
+import { differences, digestOf } from './drift.ts';
+import { eventsOf, type EventRecord } from './events.ts';
+import type { Witness } from './leadership.ts';
+import { judge, type Judgement } from './judgement.ts';
+import { objectKey, ownerOf, type KubeObject, type Observed, type ObservedLease } from './observed.ts';
+import { minorStatusIntervalMs, outlineOf, sameStatus, statusOf } from './status.ts';
+
+export type Action =
+  /** Frees the leader Lease on condition that it is still the one that was observed. */
+  | { readonly kind: 'clearLease'; readonly lease: ObservedLease; readonly witness: Witness }
+  /** `absent`: it was not seen; make sure that nobody else's object has its name. */
+  | { readonly kind: 'applyObject'; readonly object: KubeObject; readonly absent: boolean }
+  | { readonly kind: 'deleteObject'; readonly object: KubeObject }
+  | { readonly kind: 'deletePod'; readonly pod: string; readonly podUid: string; readonly message: string }
+  /** Writes the round and frees the Lease in one step, on condition that the Lease is still the one that was observed. */
+  | { readonly kind: 'openRound'; readonly lease: ObservedLease; readonly round: StartRound }
+  | { readonly kind: 'writeStatus'; readonly status: ControlClusterStatus }
+  | { readonly kind: 'recordEvent'; readonly event: EventRecord }
+  | { readonly kind: 'planAgain'; readonly afterMs: number };
+
+export function plan(observed: Observed): Action[] {
+  if (observed.cluster.metadata.deletionTimestamp !== undefined) return [];
+  const judgement = judge(observed);
+  const active = judgement.paused ? [] : [...planLease(observed, judgement), ...planObjects(observed), ...planRollout(judgement)];
+  return [...active, ...planStatus(observed, judgement), ...planLater(judgement)];
+}
+
+function planLease({ cluster, leaderLease }: Observed, { leadership, start }: Judgement): Action[] {
+  if (leaderLease === null) return [];
+  // The identity of the log is in the status before a round names it: should the operator end in between, the next one finds it there.
+  if (start.kind === 'open' && cluster.status?.clusterId === start.round.clusterId) {
+    const { round } = start;
+    const event: EventRecord = {
+      type: 'Normal',
+      reason: 'StartRoundOpened',
+      message: `Start round ${String(round.number)}: ${round.designated} is to lead; counted are ${round.counted.map(({ pod }) => pod).join(', ')}.`,
+    };
+    return [
+      { kind: 'openRound', lease: leaderLease, round },
+      { kind: 'recordEvent', event },
+    ];
+  }
+  if (leadership.kind !== 'gone') return [];
+  const event: EventRecord = { type: 'Normal', reason: 'LeaderLeaseCleared', message: `Freed the leader Lease: ${leadership.evidence}.` };
+  return [
+    { kind: 'clearLease', lease: leaderLease, witness: leadership.witness },
+    { kind: 'recordEvent', event },
+  ];
+}
+
+function planObjects({ cluster, desired, live, refusals }: Observed): Action[] {
+  if (desired.kind === 'invalid') return [];
+  const owner = cluster.metadata.uid;
+  const actions: Action[] = [];
+  for (const object of desired.objects) {
+    const key = objectKey(object);
+    const found = live.get(key);
+    const refusal = refusals.get(key);
+    if (refusal?.digest === digestOf(object) && refusal.retryInMs > 0) actions.push({ kind: 'planAgain', afterMs: refusal.retryInMs });
+    else if (found === undefined) actions.push({ kind: 'applyObject', object, absent: true });
+    else if (isOurs(found.object, owner) && differences(object, found.object).join() !== found.tolerated)
+      actions.push({ kind: 'applyObject', object, absent: false });
+  }
+  const wanted = new Set(desired.objects.map(objectKey));
+  const surplus = [...live].filter(([key, { object }]) => !wanted.has(key) && isOurs(object, owner));
+  return [...actions, ...surplus.map(([, { object }]): Action => ({ kind: 'deleteObject', object }))];
+}
+
+const isOurs = (object: KubeObject, owner: string): boolean => ownerOf(object) === owner && object.metadata.deletionTimestamp === undefined;
+
+function planRollout({ rollout }: Judgement): Action[] {
+  if (rollout.kind !== 'replace') return [];
+  const { pod, podUid, message } = rollout;
+  return [
+    { kind: 'deletePod', pod, podUid, message },
+    { kind: 'recordEvent', event: { type: 'Normal', reason: 'PodReplaced', message } },
+  ];
+}
+
+function planStatus(observed: Observed, judgement: Judgement): Action[] {
+  const before = observed.cluster.status ?? {};
+  const status = statusOf(observed, judgement);
+  if (sameStatus(before, status)) return [];
+  const waitMs = minorStatusIntervalMs - observed.statusAgeMs;
+  if (outlineOf(before) === outlineOf(status) && waitMs > 0) return [{ kind: 'planAgain', afterMs: waitMs }];
+  const events = eventsOf(observed, judgement, status).map((event): Action => ({ kind: 'recordEvent', event }));
+  return [{ kind: 'writeStatus', status }, ...events];
+}
+
+function planLater({ start }: Judgement): Action[] {
+  return start.kind === 'gathering' && start.decideAgainMs !== null ? [{ kind: 'planAgain', afterMs: start.decideAgainMs }] : [];
+}

@@ -1,0 +1,117 @@
+// The decision to open a start round (gang start, K6 and K7), and with whom.
+// It never opens below the high-water mark (I6) nor over logs of different clusters. It does not make anything safe by itself: the votes do.
+import { parseDurationMs } from '../../common/duration.ts';
+import { comparePositions, type Position } from '../../common/position.ts';
+import type { HighWaterMark, MemberReport, StartRound } from '../../common/report.ts';
+import type { ControlCluster } from '../../common/schema.ts';
+import type { Leadership } from './leadership.ts';
+import { majorityOf, type MemberView, type Observed, type ObservedLease } from './observed.ts';
+
+export type StartDecision =
+  /** A leader is there, or somebody may become it without a new round. */
+  | { readonly kind: 'notNeeded' }
+  | {
+      readonly kind: 'gathering';
+      readonly present: readonly MemberView[];
+      readonly missing: readonly MemberView[];
+      readonly decideAgainMs: number | null;
+    }
+  | { readonly kind: 'refused'; readonly reason: 'ForeignLog' | 'BelowHighWaterMark'; readonly message: string }
+  | { readonly kind: 'open'; readonly round: StartRound };
+
+interface Counted {
+  readonly name: string;
+  readonly report: MemberReport;
+}
+
+/** The highest change known as acknowledged: what the status records, or what a member reported since, even one that is gone. Only grows. */
+export function highestMark(cluster: ControlCluster, leases: readonly ObservedLease[]): HighWaterMark | null {
+  const clusterId = cluster.status?.clusterId;
+  let highest = cluster.status?.highWaterMark ?? null;
+  for (const { report } of leases) {
+    const mark = report !== null && report.clusterId === clusterId ? report.acknowledged : null;
+    if (mark !== null && (highest === null || comparePositions(mark, highest) > 0)) highest = mark;
+  }
+  return highest;
+}
+
+/** Counted in the round that is open: it may stand for election, or will as soon as it has read the round. */
+export const countedIn = (round: StartRound | null, { report }: MemberView): boolean =>
+  report !== null && (round?.counted.some(({ pod, session }) => pod === report.pod && session === report.session) ?? false);
+
+export function decideStartRound(observed: Observed, members: readonly MemberView[], leadership: Leadership): StartDecision {
+  const { cluster, leaderLease } = observed;
+  const candidates = members.filter((member) => member.kind === 'member');
+  const open = leaderLease?.round ?? null;
+  if (leadership.kind === 'led') return { kind: 'notNeeded' };
+  if (candidates.some((member) => member.live && (member.report?.eligible === true || countedIn(open, member))))
+    return { kind: 'notNeeded' };
+
+  const present = candidates.filter((member) => member.proven && member.report?.phase === 'Waiting' && !(member.pod?.deleting ?? true));
+  const missing = candidates.filter((member) => !present.includes(member));
+  const patience = patienceLeftMs(cluster, observed.nowMs);
+  const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(cluster.spec.members));
+  if (!enough || leaderLease === null) {
+    const worthWaiting = cluster.spec.startup.policy === 'Quorum' && patience > 0;
+    return { kind: 'gathering', present, missing, decideAgainMs: worthWaiting ? patience : null };
+  }
+  const counted = present.flatMap(({ name, report }) => (report === null ? [] : [{ name, report }]));
+  return judgeLogs(observed, counted, open);
+}
+
+/** How long the policy still waits for all; 0 when a majority is enough. The wall clock may shift this moment, which costs patience only. */
+function patienceLeftMs(cluster: ControlCluster, nowMs: number): number {
+  if (cluster.spec.startup.policy === 'All') return Number.POSITIVE_INFINITY;
+  const gate = cluster.status?.conditions?.find((condition) => condition.type === 'GateOpen');
+  const sinceMs = gate?.status === 'False' ? Date.parse(gate.lastTransitionTime) : nowMs;
+  const timeoutMs = parseDurationMs(cluster.spec.startup.timeout);
+  return Math.min(timeoutMs, Math.max(0, sinceMs + timeoutMs - nowMs));
+}
+
+function judgeLogs(observed: Observed, counted: readonly Counted[], last: StartRound | null): StartDecision {
+  const { cluster } = observed;
+  const known = cluster.status?.clusterId;
+  const ids = new Set(counted.flatMap(({ report }) => report.clusterId ?? []));
+  if (known !== undefined) ids.add(known);
+  if (ids.size > 1) return { kind: 'refused', reason: 'ForeignLog', message: foreignMessage(known, counted) };
+
+  const [first, ...others] = counted;
+  if (first === undefined) throw new Error('a start round without members');
+  // Strictly greater: on a tie the one that stands first in failover.csv stays.
+  const best = others.reduce((a, b) => (comparePositions(b.report.position, a.report.position) > 0 ? b : a), first);
+  const mark = highestMark(cluster, observed.memberLeases);
+  if (mark !== null && comparePositions(best.report.position, mark) < 0)
+    return { kind: 'refused', reason: 'BelowHighWaterMark', message: belowMessage(best, mark) };
+
+  const [clusterId = observed.freshId] = ids;
+  const round: StartRound = {
+    version: 1,
+    number: Math.max(last?.number ?? 0, cluster.status?.startup?.round ?? 0) + 1,
+    clusterId,
+    members: cluster.spec.members,
+    designated: best.name,
+    counted: counted.map(({ name, report }) => ({ pod: name, session: report.session })),
+    highWaterMark: mark,
+    openedAt: new Date(observed.nowMs).toISOString(),
+  };
+  return { kind: 'open', round };
+}
+
+function foreignMessage(known: string | undefined, counted: readonly Counted[]): string {
+  const logs = counted.flatMap(({ name, report }) => (report.clusterId === null ? [] : [`${name} has the log of ${report.clusterId}`]));
+  const own = known === undefined ? '' : `This cluster is ${known}. `;
+  return `${own}The members hold logs of different clusters: ${logs.join(', ')}. Give the members that do not belong here an empty volume.`;
+}
+
+function belowMessage(best: Counted, mark: HighWaterMark): string {
+  const { name, report } = best;
+  const have = describePosition(report.position);
+  const gap =
+    report.position.uid < mark.uid
+      ? `${String(mark.uid - report.position.uid)} acknowledged changes are missing`
+      : 'its last change belongs to an older leadership';
+  return `The most advanced log that is present, that of ${name}, ends at ${have}, but ${describePosition(mark)} was acknowledged: ${gap}. Bring back the member or volume that has them.`;
+}
+
+const describePosition = ({ epoch, uid }: Pick<Position, 'epoch' | 'uid'>): string =>
+  `UID ${String(uid)} of epoch ${epoch.generation === 0 ? '' : `${String(epoch.generation)}.`}${String(epoch.number)}`;
