@@ -49,7 +49,7 @@ export interface ControlProcess {
   get(key: string): StateEntry | undefined;
   /** Keys with the prefix, in code-unit order, after `after`. */
   list(prefix: string, limit: number, after: string): StateEntry[];
-  /** Acknowledged changes with `uid >= fromUid`, at most `limit`, in order; empty at the end of the log. */
+  /** Acknowledged changes with `uid >= fromUid`, in order and without a gap, at most `limit` and fewer when they are large; empty only at the end of the log. Rejects compacted. */
   changes(fromUid: number, limit: number): Promise<LoggedChange[]>;
   /** UID of the last change that is applied here. */
   readonly uid: number;

@@ -71,9 +71,13 @@ describe('from elsewhere', () => {
     expect(api.process.handOvers).toBe(0);
   });
 
-  test('a body is not read from who may not send one', async () => {
-    const answer = await api.call('/v1/changes', remote({ method: 'POST', headers: json, body: 'x'.repeat(500_000) }));
-    expect(answer).toMatchObject({ status: 401, headers: { connection: 'close' } });
+  test('a body is not read from who may not send one: the connection ends, and only then', async () => {
+    const headers = { ...json, connection: 'keep-alive' };
+    const body = await api.call('/v1/changes', remote({ method: 'POST', headers, body: 'x'.repeat(500_000) }));
+    expect(body).toMatchObject({ status: 401, headers: { connection: 'close' } });
+    const none = await api.open('/v1/role', remote({ headers: { connection: 'keep-alive' } }));
+    expect(none).toMatchObject({ statusCode: 401, headers: { connection: 'keep-alive' } });
+    none.destroy();
   });
 
   test('503 when Kubernetes cannot be asked', async () => {

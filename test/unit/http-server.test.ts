@@ -2,17 +2,20 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Bounds } from '../../sidecar/http/bounds.ts';
 import { problemSchema } from '../../sidecar/http/problem.ts';
 import { ProcessApi, put } from '../lib/process-api.ts';
 import { eventually } from '../lib/eventually.ts';
 
 let api: ProcessApi;
-beforeEach(async () => {
-  api = await ProcessApi.start({ bodyTimeoutMs: 60, headersTimeoutMs: 60, closeTimeoutMs: 200, streamLifetimeMs: 80, connections: 4 });
-});
+const start = (bounds: Partial<Bounds>) => async (): Promise<void> => {
+  api = await ProcessApi.start(bounds);
+};
 afterEach(() => api.close());
 
 describe('closing', () => {
+  beforeEach(start({ closeTimeoutMs: 500 }));
+
   test('lets a request under way finish', async () => {
     api.process.hold();
     const answered = api.send('POST', '/v1/changes', { operations: [put('a', 1)] });
@@ -57,6 +60,8 @@ describe('closing', () => {
 });
 
 describe('time and number', () => {
+  beforeEach(start({ bodyTimeoutMs: 60, headersTimeoutMs: 60, streamLifetimeMs: 80, connections: 4 }));
+
   const raw = async (request: string): Promise<string> => {
     const socket = connect(api.port, '127.0.0.1');
     socket.on('error', () => undefined);
@@ -109,6 +114,8 @@ describe('time and number', () => {
 });
 
 describe('the description', () => {
+  beforeEach(start({}));
+
   interface Described {
     openapi: string;
     paths: Record<string, Record<string, { operationId: string; responses: Record<string, unknown>; parameters: { name: string }[] }>>;

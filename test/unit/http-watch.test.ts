@@ -125,6 +125,8 @@ describe('watch', () => {
     await eventually(() => {
       expect(slow.isEnded).toBe(true);
     });
+    // Cut, not ended after all that waited.
+    expect(slow.response.complete).toBe(false);
   });
 
   test('I10: more watchers than the limit are refused by name; one that leaves makes room', async () => {
