@@ -1,14 +1,14 @@
 // Four projects, fastest first. TypeScript is stripped by swc; modules stay ES modules (run with --experimental-vm-modules).
 const swc = ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' }];
 
-const project = (name, testTimeoutMs, more = {}) => ({
+const project = (name, testTimeLimitMs) => ({
   displayName: name,
   testMatch: [`<rootDir>/test/${name}/**/*.test.ts`],
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': swc },
-  testTimeout: testTimeoutMs,
-  ...more,
+  globals: { testTimeLimitMs },
+  setupFilesAfterEnv: ['<rootDir>/test/lib/time-limit.ts'],
 });
 
 export default {
