@@ -7,7 +7,7 @@ import { AppError } from '../../common/errors.ts';
 
 /** `open`: anyone (probes, metrics). `pod`: callers inside the pod. `read`, `write`: the pod, and tokens that RBAC lets `get`, `update`. */
 export type Access = 'open' | 'pod' | 'read' | 'write';
-export type Verb = 'get' | 'update';
+type Verb = 'get' | 'update';
 
 /** Asks Kubernetes whether the bearer of the token may do it (`controlclusters/state`). Rejects with AppError api_unavailable. Never logs the token. */
 export type Authorise = (token: string, verb: Verb) => Promise<'allowed' | 'unauthorized' | 'forbidden'>;

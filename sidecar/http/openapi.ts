@@ -92,7 +92,7 @@ function describeRoute(route: Route, name: string, components: Components): Json
 /** `put.v1.state.key` for `PUT /v1/state/{key}`. */
 const operationName = ({ method, path }: Route): string => [method.toLowerCase(), ...(path.match(/[a-z0-9.]+/g) ?? [])].join('.');
 
-export function describeApi(routes: readonly Route[]): JsonObject {
+function describeApi(routes: readonly Route[]): JsonObject {
   const components = new Components();
   const paths: Record<string, JsonObject> = {};
   for (const route of routes)

@@ -60,7 +60,7 @@ function checkName(name: string, what: string, maxBytes: number): void {
   const bytes = Buffer.byteLength(name);
   if (bytes > maxBytes) throw new AppError('key_too_long', `The ${what} has ${String(bytes)} bytes, the limit is ${String(maxBytes)}.`);
 }
-export const checkKey = (key: string): void => {
+const checkKey = (key: string): void => {
   checkName(key, 'key', limits.keyBytes);
 };
 /** A prefix or a lower bound of keys may be empty. */

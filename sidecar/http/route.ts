@@ -8,7 +8,7 @@ export const jsonType = 'application/json';
 export const ndjsonType = 'application/x-ndjson';
 export const eventStreamType = 'text/event-stream';
 
-export interface Answer {
+interface Answer {
   readonly description: string;
   /** `application/json` when there is a schema and nothing else is said. */
   readonly type?: string;
