@@ -1,11 +1,11 @@
-// Builds the programs of the bundled Kubernetes from Go modules and keeps them in a cache outside the checkout, keyed by what determines
-// them (go.mod, go.sum, sources, flags, platform): a clean clone on the same machine builds nothing. Two builders at once are safe: each
-// writes a file of its own and renames it into place. It never uses a program found on the machine.
+// Builds the programs of the bundled Kubernetes from Go modules and keeps them in the cache (cache.ts), keyed by what determines
+// them (go.mod, go.sum, sources, flags, platform): a clean clone on the same machine builds nothing. It never uses a program found on
+// the machine.
 
 import { createHash } from 'node:crypto';
-import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cacheDirectory, exists, makeEntry } from './cache.ts';
 import { attempt, ClusterError, run } from './command.ts';
 import { Progress } from './progress.ts';
 
@@ -41,12 +41,6 @@ const programs = {
 export type ProgramName = keyof typeof programs;
 
 export const programNames = Object.keys(programs) as readonly ProgramName[];
-
-/** Where programs, images and build state are kept between runs: `$XDG_CACHE_HOME/controlcluster`, by default `~/.cache/controlcluster`. */
-export function cacheDirectory(): string {
-  const base = process.env['XDG_CACHE_HOME'];
-  return join(base === undefined || base === '' ? join(homedir(), '.cache') : base, 'controlcluster');
-}
 
 /** Path of the program; builds it when the cache has none. Throws ClusterError when Go is missing, too old, or the build fails. */
 export async function binary(name: ProgramName): Promise<string> {
@@ -85,19 +79,14 @@ export async function binaryPath(name: ProgramName): Promise<string> {
 
 async function build(name: ProgramName, path: string, say: (line: string) => void): Promise<void> {
   const program: Program = programs[name];
-  const partial = `${path}.${String(process.pid)}`;
-  await mkdir(join(path, '..'), { recursive: true });
-  try {
-    await run('go', ['build', ...baseFlags, '-ldflags', `-s -w ${program.linking ?? ''}`.trim(), '-o', partial, program.package], {
+  await makeEntry(path, async (partial) => {
+    await run('go', ['build', '-v', ...baseFlags, '-ldflags', `-s -w ${program.linking ?? ''}`.trim(), '-o', partial, program.package], {
       cwd: join(modules, program.module),
       // Static programs: one of them runs in an image that holds nothing else, and no C compiler is needed.
       env: { CGO_ENABLED: '0', GOFLAGS: '' },
       onLine: say,
     });
-    await rename(partial, path);
-  } finally {
-    await rm(partial, { force: true });
-  }
+  });
 }
 
 async function checkGo(): Promise<void> {
@@ -110,11 +99,4 @@ async function checkGo(): Promise<void> {
   const [major, minor] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
   if (major > goVersion.major || (major === goVersion.major && minor >= goVersion.minor)) return;
   throw new ClusterError(`The bundled Kubernetes needs ${wanted}; this is ${found.stdout.trim()}. ${remedy}`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -2,8 +2,9 @@
 // the kubeconfigs that use them. Made by openssl, short-lived keys on the elliptic curve P-256. What exists is kept, so that a second run
 // changes nothing; it does not renew.
 
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { exists } from './cache.ts';
 import { ClusterError, run } from './command.ts';
 
 const validityDays = '3650';
@@ -124,9 +125,5 @@ async function openssl(args: readonly string[]): Promise<void> {
 }
 
 async function unlessPresent(path: string, make: () => Promise<void>): Promise<void> {
-  const present = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (!present) await make();
+  if (!(await exists(path))) await make();
 }

@@ -1,39 +1,42 @@
-// Shows which step of how many runs and for how long, on the standard error: one line that renews itself on a terminal, otherwise one line
-// when a step begins and one when it ends. It holds no state beyond what it shows.
+// Shows which step of how many runs and for how long, on the standard error: one line that renews itself on a terminal; otherwise a line when
+// a step ends, and now and then one while it lasts. It holds no state beyond what it shows.
 
-/** How often the elapsed time is renewed on a terminal, in milliseconds. */
-const renewMs = 1000;
+/** How often the elapsed time is shown anew, in milliseconds: on a terminal, and in a log. */
+const renewMs = { terminal: 1000, log: 30_000 } as const;
+const defaultColumns = 80;
 
 export class Progress {
   readonly #total: number;
-  #done = 0;
+  #begun = 0;
 
   constructor(total: number) {
     this.#total = total;
   }
 
-  /** Runs one step; `say` shows what it is busy with. */
+  /** Runs one step; `say` shows what it is busy with. Steps may overlap in a log, not on a terminal. */
   async step<T>(title: string, work: (say: (line: string) => void) => Promise<T>): Promise<T> {
+    const terminal = process.stderr.isTTY;
     const started = performance.now();
-    const heading = `[${String(this.#done + 1)}/${String(this.#total)}] ${title}`;
+    this.#begun += 1;
+    const heading = `[${String(this.#begun)}/${String(this.#total)}] ${title}`;
     let latest = '';
     const elapsed = () => `${((performance.now() - started) / 1000).toFixed(1)} s`;
-    const renew = () =>
-      process.stderr.write(`\r\x1b[K${`${heading} (${elapsed()}) ${latest}`.slice(0, (process.stderr.columns || 80) - 1)}`);
-    const timer = process.stderr.isTTY ? setInterval(renew, renewMs) : undefined;
-    if (timer !== undefined) renew();
+    const renew = () => {
+      const line = `${heading} (${elapsed()}) ${latest}`;
+      process.stderr.write(terminal ? `\r\x1b[K${line.slice(0, (process.stderr.columns || defaultColumns) - 1)}` : `${line}\n`);
+    };
+    const timer = setInterval(renew, terminal ? renewMs.terminal : renewMs.log);
+    if (terminal) renew();
+    let outcome = 'failed after';
     try {
       const result = await work((line) => {
         latest = line;
       });
-      process.stderr.write(`${timer === undefined ? '' : '\r\x1b[K'}${heading}: ${elapsed()}\n`);
-      this.#done += 1;
+      outcome = 'done in';
       return result;
-    } catch (error) {
-      process.stderr.write(`${timer === undefined ? '' : '\r\x1b[K'}${heading}: failed after ${elapsed()}\n`);
-      throw error;
     } finally {
       clearInterval(timer);
+      process.stderr.write(`${terminal ? '\r\x1b[K' : ''}${heading}: ${outcome} ${elapsed()}\n`);
     }
   }
 }
