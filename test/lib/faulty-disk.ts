@@ -3,11 +3,11 @@ import type { Disk, DiskFile } from '../../sidecar/journal/disk.ts';
 
 export interface Faults {
   full: boolean;
-  /** Renames report a failure: the last thing that can fail before a file is in its place. */
-  renameFails: boolean;
+  /** The rename that finds no room, counted from 1; null for none. It is the last thing that can fail before a file is in its place. */
+  failingRename: number | null;
   syncFails: boolean;
 }
-export const noFaults = (): Faults => ({ full: false, renameFails: false, syncFails: false });
+export const noFaults = (): Faults => ({ full: false, failingRename: null, syncFails: false });
 
 const failure = (code: string): Error => Object.assign(new Error(`${code}: injected`), { code });
 
@@ -27,10 +27,13 @@ function faultyFile(file: DiskFile, faults: Faults): DiskFile {
 }
 
 export const faultyDisk = (disk: Disk, faults: Faults): Disk => ({
-  ...disk,
+  makeDirectory: (path) => disk.makeDirectory(path),
+  list: (directory) => disk.list(directory),
   open: async (path, mode) => faultyFile(await disk.open(path, mode), faults),
   rename: async (from, to) => {
-    if (faults.renameFails) throw failure('ENOSPC');
+    if (faults.failingRename !== null && (faults.failingRename -= 1) === 0) throw failure('ENOSPC');
     await disk.rename(from, to);
   },
+  remove: (path) => disk.remove(path),
+  syncDirectory: (path) => disk.syncDirectory(path),
 });

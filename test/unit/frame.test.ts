@@ -32,7 +32,10 @@ const body: fc.Arbitrary<FrameBody> = fc.record({
   epoch: fc.record({ generation: fc.maxSafeNat(), number: fc.maxSafeNat(), nonce: fc.string({ maxLength: 32 }) }),
   index: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   firstUid: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  prevHash: fc.option(fc.string({ minLength: 64, maxLength: 64, unit: fc.constantFrom(...'0123456789abcdef') }), { nil: '' }),
+  prevHash: fc.option(
+    fc.string({ minLength: 64, maxLength: 64, unit: fc.integer({ min: 0, max: 15 }).map((digit) => digit.toString(16)) }),
+    { nil: '' },
+  ),
   timeMs: fc.maxSafeNat(),
   acknowledgedIndex: fc.maxSafeNat(),
   changes: fc.array(change, { minLength: 1, maxLength: 3 }),

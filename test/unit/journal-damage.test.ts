@@ -1,0 +1,213 @@
+// Damage on the disk: found at open or at read, named with file and offset, never served; only a torn end is cut.
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { AppError } from '../../common/errors.ts';
+import type { Frame } from '../../sidecar/core/frame.ts';
+import { decodePromise } from '../../sidecar/journal/promise-file.ts';
+import { decodeRecord } from '../../sidecar/journal/record.ts';
+import { decodeSegmentHeader, segmentName } from '../../sidecar/journal/segment.ts';
+import type { Journal } from '../../sidecar/ports.ts';
+import { epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
+import { VolatileDisk } from '../lib/volatile-disk.ts';
+import { journalDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
+
+const frames = framesAfter(null, 8);
+const hashesTo = (count: number): string[] => frames.slice(0, count).map(({ hash }) => hash);
+const firstSegment = `${logDirectory}/${segmentName(1)}`;
+const promiseFile = `${journalDirectory}/promise`;
+
+let disk: VolatileDisk;
+let journal: Journal;
+
+/** Each frame in a batch of its own. */
+async function writeAll(all: readonly Frame[]): Promise<void> {
+  for (const frame of all) await journal.write({ frames: logged([frame]) });
+}
+
+const segmentFiles = async (): Promise<string[]> => (await disk.list(logDirectory)).sort().map((name) => `${logDirectory}/${name}`);
+const lastSegment = async (): Promise<string> => (await segmentFiles()).at(-1) ?? '';
+
+function flip(path: string, at: number, mask = 0x10): void {
+  const bytes = Buffer.from(disk.contentOf(path));
+  bytes.writeUInt8(bytes.readUInt8(at) ^ mask, at);
+  disk.replaceContent(path, bytes);
+}
+
+/** Opens; what it found, or the error. */
+async function outcome(): Promise<string[] | AppError> {
+  try {
+    return (await openOn(disk)).hashes;
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+}
+
+beforeEach(async () => {
+  disk = new VolatileDisk();
+  ({ journal } = await openOn(disk));
+  await journal.write({ promise: epochOf(1) });
+  await writeAll(frames);
+});
+
+describe('a flipped bit', () => {
+  test('anywhere in what later frames prove durable is refused by file and offset', async () => {
+    const files = await segmentFiles();
+    expect(files.length).toBeGreaterThan(2);
+    for (const path of files.slice(0, -1)) {
+      const whole = disk.contentOf(path);
+      for (let at = 0; at < whole.length; at += 1) {
+        flip(path, at, 1 << (at % 8));
+        const found = await outcome();
+        expect(found).toBeInstanceOf(AppError);
+        expect(found).toMatchObject({ code: at >= 8 && at < 12 ? 'journal_version' : 'journal_corrupt' });
+        expect(String(found)).toContain(path);
+        disk.replaceContent(path, whole);
+      }
+    }
+  });
+
+  test('in a frame of the last segment that has a later one is refused; in the last frame it is cut as torn', async () => {
+    await journal.write({ truncateTo: 0 });
+    await writeAll(frames.slice(0, 2));
+    const path = await lastSegment();
+    const whole = disk.contentOf(path);
+    const second = whole.lastIndexOf(Buffer.from([0xff, 0x43, 0x43, 0x52]));
+    for (let at = 32; at < whole.length; at += 1) {
+      flip(path, at);
+      const found = await outcome();
+      if (at < second) {
+        expect(found).toMatchObject({ code: 'journal_corrupt' });
+        expect(String(found)).toContain('offset 32');
+      } else expect(found).toEqual(hashesTo(1));
+      disk.replaceContent(path, whole);
+    }
+  });
+
+  test('under a running journal is never served', async () => {
+    for (const path of await segmentFiles()) {
+      const whole = disk.contentOf(path);
+      for (let at = 32; at < whole.length; at += 7) {
+        flip(path, at);
+        await expect(journal.read(1, 1 << 20)).rejects.toMatchObject({ code: 'journal_corrupt' });
+        disk.replaceContent(path, whole);
+      }
+    }
+    expect(await journal.read(1, 1 << 20)).toEqual(logged(frames));
+  });
+
+  test('in the promise is refused', async () => {
+    const whole = disk.contentOf(promiseFile);
+    for (let at = 0; at < whole.length - 1; at += 1) {
+      flip(promiseFile, at);
+      expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
+      disk.replaceContent(promiseFile, whole);
+    }
+  });
+});
+
+describe('a missing end', () => {
+  test('of the last segment is cut to the last whole frame and logged', async () => {
+    const path = await lastSegment();
+    const whole = disk.contentOf(path);
+    const before = frames.length - whole.toString('latin1').split('"index"').length + 1;
+    let shortest = frames.length;
+    for (let size = whole.length - 1; size >= 32; size -= 1) {
+      disk.replaceContent(path, whole.subarray(0, size));
+      const { hashes, said } = await openOn(disk);
+      expect(hashes).toEqual(hashesTo(hashes.length));
+      expect(hashes.length).toBeLessThanOrEqual(shortest);
+      shortest = hashes.length;
+      expect(said).toEqual(disk.contentOf(path).length < size ? ['cut a torn end off the journal'] : []);
+    }
+    expect(shortest).toBe(before);
+  });
+
+  test('filled with zeros is cut too, and writing goes on', async () => {
+    const path = await lastSegment();
+    disk.replaceContent(path, Buffer.concat([disk.contentOf(path), Buffer.alloc(3000)]));
+    const again = await openOn(disk);
+    expect(again.hashes).toEqual(hashesTo(8));
+    expect(again.said).toEqual(['cut a torn end off the journal']);
+    await again.journal.write({ frames: logged(framesAfter(frames.at(-1) ?? null, 1)) });
+    expect((await openOn(disk)).hashes).toHaveLength(9);
+  });
+
+  test('of a sealed segment is refused', async () => {
+    disk.replaceContent(firstSegment, disk.contentOf(firstSegment).subarray(0, -1));
+    expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
+  });
+});
+
+describe('files that do not belong together are refused', () => {
+  test.each([
+    ['a segment is missing', async () => disk.remove((await segmentFiles())[1] ?? '')],
+    ['the first segment is missing', () => disk.remove(firstSegment)],
+    [
+      'a segment stands under the name of another',
+      async () => {
+        disk.replaceContent((await segmentFiles())[1] ?? '', disk.contentOf(firstSegment));
+      },
+    ],
+    ['the promise is missing', () => disk.remove(promiseFile)],
+  ])('%s', async (_, damage) => {
+    await damage();
+    expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
+  });
+
+  test('a frame repeated in the log', async () => {
+    const path = await lastSegment();
+    disk.replaceContent(path, Buffer.concat([disk.contentOf(path), disk.contentOf(path).subarray(32)]));
+    expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
+  });
+
+  test('a promise of a later format', async () => {
+    const line = JSON.stringify({ version: 2, promise: { term: 5 } });
+    const { crc32 } = await import('node:zlib');
+    disk.replaceContent(promiseFile, Buffer.from(`${line}\n${crc32(line).toString(16).padStart(8, '0')}\n`));
+    expect(await outcome()).toMatchObject({ code: 'journal_version' });
+  });
+});
+
+describe('random bytes', () => {
+  const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
+
+  test('are no record, and the error names the offset', () => {
+    const marked = bytes.map((each) => Buffer.concat([Buffer.from([0xff, 0x43, 0x43, 0x52]), each]));
+    fc.assert(
+      fc.property(fc.oneof(bytes, marked), fc.nat(), (each, position) => {
+        const decoded = decodeRecord(each, 0, position);
+        expect(decoded.kind).not.toBe('record');
+        expect('error' in decoded && decoded.error).toContain(`offset ${String(position)}`);
+      }),
+    );
+  });
+
+  test('are no segment header and no promise', () => {
+    fc.assert(
+      fc.property(bytes, (each) => {
+        expect(() => decodeSegmentHeader(each, 'file')).toThrow(/file at offset 0/);
+        expect(() => decodePromise(each, 'file')).toThrow(/file at offset 0/);
+      }),
+    );
+  });
+
+  test('behind the log are cut or refused, and the log before them is whole', async () => {
+    const path = await lastSegment();
+    const whole = disk.contentOf(path);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(
+          bytes,
+          fc.nat(whole.length).map((at) => whole.subarray(at)),
+        ),
+        async (garbage) => {
+          disk.replaceContent(path, Buffer.concat([whole, garbage]));
+          const found = await outcome();
+          if (found instanceof AppError) expect(found.code).toBe('journal_corrupt');
+          else expect(found).toEqual(hashesTo(8));
+        },
+      ),
+    );
+  });
+});

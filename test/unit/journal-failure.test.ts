@@ -1,0 +1,122 @@
+// A disk that fails while the journal runs: full, or no longer able to sync.
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Disk } from '../../sidecar/journal/disk.ts';
+import type { Frame } from '../../sidecar/core/frame.ts';
+import { faultyDisk, noFaults, type Faults } from '../lib/faulty-disk.ts';
+import { epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
+import { VolatileDisk } from '../lib/volatile-disk.ts';
+import { archiveDirectory, logDirectory, openOn, type Opened } from '../lib/volatile-journal.ts';
+
+let faults: Faults;
+let inner: VolatileDisk;
+let disk: Disk;
+let opened: Opened;
+const frames = framesAfter(null, 10);
+const hashes = (of: readonly Frame[]): string[] => of.map(({ hash }) => hash);
+
+/** Whether the promise is answered once all that is under way on a disk in memory is done. */
+async function isAnswered(promise: Promise<unknown>): Promise<boolean> {
+  const answered = promise.then(
+    () => true,
+    () => true,
+  );
+  const turn = new Promise<boolean>((resolve) => {
+    setImmediate(() => {
+      resolve(false);
+    });
+  });
+  return Promise.race([answered, turn]);
+}
+
+beforeEach(async () => {
+  faults = noFaults();
+  inner = new VolatileDisk();
+  disk = faultyDisk(inner, faults);
+  opened = await openOn(disk);
+  await opened.journal.write({ frames: logged(frames.slice(0, 6)) });
+});
+
+describe('a sync that fails', () => {
+  test('ends the process and answers nobody: the page cache is not to be trusted after it', async () => {
+    faults.syncFails = true;
+    const under = opened.journal.write({ frames: logged(frames.slice(6, 7)) });
+    const queued = opened.journal.write({ promise: epochOf(2) });
+    expect(await isAnswered(Promise.race([under, queued]))).toBe(false);
+    expect(opened.fatal).toEqual([expect.objectContaining({ code: 'EIO' })]);
+    expect(opened.said).toEqual(['the journal does not know what its disk holds']);
+    expect(await isAnswered(opened.journal.write({}))).toBe(false);
+    expect(opened.fatal).toHaveLength(1);
+  });
+});
+
+describe('a frame that does not continue the log', () => {
+  test('ends the process before anything of its step is written', async () => {
+    const written = opened.journal.write({ promise: epochOf(9), frames: logged(frames.slice(7, 8)) });
+    expect(await isAnswered(written)).toBe(false);
+    expect(opened.fatal).toEqual([expect.objectContaining({ name: 'AssertionError' })]);
+    const again = await openOn(inner.afterPowerLoss({ kind: 'all' }));
+    expect(again.hashes).toEqual(hashes(frames.slice(0, 6)));
+    expect(again.journal.promise.number).toBe(0);
+  });
+});
+
+describe('a full disk', () => {
+  test('leaves no half written frame behind', async () => {
+    const [path = ''] = (await inner.list(logDirectory)).sort().slice(-1);
+    const before = inner.contentOf(`${logDirectory}/${path}`);
+    faults.full = true;
+    await expect(opened.journal.write({ frames: logged(frames.slice(6)) })).rejects.toMatchObject({ code: 'disk_full' });
+    expect(inner.afterPowerLoss({ kind: 'none' }).contentOf(`${logDirectory}/${path}`)).toEqual(before);
+  });
+
+  test.each([{ full: true }, { failingRename: 1 }])('refuses a promise and keeps the old one: %j', async (fault) => {
+    await opened.journal.write({ promise: epochOf(2) });
+    Object.assign(faults, fault);
+    await expect(opened.journal.write({ promise: epochOf(3) })).rejects.toMatchObject({ code: 'disk_full' });
+    expect(opened.journal.promise).toEqual(epochOf(2));
+    Object.assign(faults, noFaults());
+    expect((await openOn(disk)).journal.promise).toEqual(epochOf(2));
+  });
+
+  test.each([
+    ['the archive', 1],
+    ['its sum', 2],
+    ['the intent', 3],
+  ])('refuses a rewind whole when %s finds no room: log kept, no archive left', async (_, failingRename) => {
+    const { journal } = opened;
+    faults.failingRename = failingRename;
+    const rewind = journal.write({ truncateTo: 2, frames: logged(framesAfter(frames[1] ?? null, 1, 'b')) });
+    await expect(rewind).rejects.toMatchObject({ code: 'disk_full' });
+    expect(await journal.archives()).toEqual([]);
+    expect(await inner.list(archiveDirectory)).toEqual([]);
+    expect(await journal.read(1, 1 << 20)).toEqual(logged(frames.slice(0, 6)));
+    expect((await openOn(disk)).hashes).toEqual(hashes(frames.slice(0, 6)));
+  });
+
+  test('is told from other failures of a write', async () => {
+    const broken: Disk = {
+      ...disk,
+      open: async (path, mode) => ({ ...(await disk.open(path, mode)), write: () => Promise.reject(new Error('EIO')) }),
+    };
+    const { journal, fatal } = await openOn(broken);
+    expect(await isAnswered(journal.write({ frames: logged(frames.slice(6, 7)) }))).toBe(false);
+    expect(fatal).toHaveLength(1);
+  });
+});
+
+describe('readers', () => {
+  test('see the log before or after a rewind, never in between', async () => {
+    const { journal } = opened;
+    const other = framesAfter(frames[1] ?? null, 6, 'b');
+    const rewind = journal.write({ truncateTo: 2, frames: logged(other) });
+    const progress = { rewound: false };
+    void rewind.then(() => (progress.rewound = true));
+    const before = hashes(frames.slice(0, 6));
+    const after = hashes([...frames.slice(0, 2), ...other]);
+    while (!progress.rewound) {
+      const read = (await journal.read(1, 1 << 20)).map(({ frame }) => frame.hash);
+      expect([before, after]).toContainEqual(read);
+    }
+    expect((await journal.read(1, 1 << 20)).map(({ frame }) => frame.hash)).toEqual(after);
+  });
+});
