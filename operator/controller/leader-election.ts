@@ -58,13 +58,16 @@ export class LeaderElection {
   async hold(): Promise<'lost' | 'stopped'> {
     while (!this.#stopping.signal.aborted) {
       await this.#pause();
-      if (!(await this.#try()) && this.#mayHaveLost()) return 'lost';
+      // A request that hangs must not outlast the deadline: another replica takes the Lease soon after.
+      const leftMs = Math.max(0, this.#renewedMs + this.#options.renewDeadlineMs - performance.now());
+      const renewed = await Promise.race([this.#try(), delay(leftMs, false, { ref: false })]);
+      if (!renewed && this.#mayHaveLost()) return 'lost';
     }
     return 'stopped';
   }
 
   #mayHaveLost(): boolean {
-    return this.#held === null || performance.now() - this.#renewedMs > this.#options.renewDeadlineMs;
+    return this.#held === null || performance.now() - this.#renewedMs >= this.#options.renewDeadlineMs;
   }
 
   /** Ends `acquire` and `hold`. */
