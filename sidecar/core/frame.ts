@@ -119,7 +119,8 @@ export function encodeFrame(body: FrameBody, sha256: Sha256): Frame {
 
 /** Parses bytes from a stream, a peer or a disk. Returns the frame, or a sentence that says what is wrong with it. Never throws. */
 export function decodeFrame(bytes: Uint8Array, sha256: Sha256): Frame | { readonly error: string } {
-  if (bytes.length > limits.frameBytes) return { error: `frame of ${String(bytes.length)} bytes is over the limit of ${String(limits.frameBytes)}` };
+  if (bytes.length > limits.frameBytes)
+    return { error: `frame of ${String(bytes.length)} bytes is over the limit of ${String(limits.frameBytes)}` };
   let value: unknown;
   try {
     value = JSON.parse(decoder.decode(bytes));

@@ -1,0 +1,323 @@
+// Winning leadership: read to the end, promise, votes, claim, fill, confirm (design: "Leading"). Safety rests on the votes alone (I3):
+// the Lease only says who should try. What a leader does is in `leadership.ts`.
+import { compareEpochs, comparePositions, sameEpoch, type Epoch } from '../../common/position.ts';
+import { encodeFrame, type Frame } from './frame.ts';
+import { dismiss, open, sendHeartbeat } from './leadership.ts';
+import type { MessageOf } from './message.ts';
+import { startReading, seek, takeOverBest } from './reader.ts';
+import {
+  coreLimits,
+  hearsLeader,
+  inRound,
+  isElectable,
+  isEligible,
+  isMoreAdvanced,
+  majority,
+  newToken,
+  note,
+  persist,
+  promisedTo,
+  reachedByMajority,
+  sawEpoch,
+  type Candidate,
+  type Member,
+} from './state.ts';
+
+/** Becomes a follower. `keepLease` when this member tries again at once. */
+export function stepDown(m: Member, reason: string, keepLease = false): void {
+  const { role } = m;
+  if (role.kind === 'follower') return;
+  if (role.kind === 'leader') dismiss(m, role);
+  else if (role.stage.kind === 'claiming' || role.stage.kind === 'filling') m.effects.push({ kind: 'abortPublish' });
+  note(m, role.kind === 'leader' ? 'warn' : 'info', role.kind === 'leader' ? 'leads no more' : 'gives its candidacy up', {
+    reason,
+    epoch: role.epoch.number,
+    uid: m.log.position().uid,
+  });
+  m.role = { kind: 'follower' };
+  if (!keepLease) {
+    m.campaignAfterMs = m.now.nowMs + coreLimits.candidacyPauseMs;
+    m.grantedUntilMs = Number.NEGATIVE_INFINITY;
+    releaseLease(m, '');
+  }
+}
+
+/** Frees the Lease, or hands it to `holder`, when it is this member's. */
+export function releaseLease(m: Member, holder: string): void {
+  if (!m.lease.mine) return;
+  const version = m.lease.versionToWrite(m.now.nowMs, true);
+  if (version !== null) m.effects.push({ kind: 'writeLease', holder, version });
+}
+
+/** Holds the Lease while it leads or tries to, takes it when it is free and this member's turn has come, and starts a candidacy. */
+export function campaign(m: Member): void {
+  const { nowMs } = m.now;
+  if (m.role.kind !== 'follower') {
+    if (m.lease.heldByOther) return;
+    const version = m.lease.versionToWrite(nowMs, false);
+    if (version !== null) m.effects.push({ kind: 'writeLease', holder: m.identity, version });
+    return;
+  }
+  if (!isEligible(m) || !m.connected || m.reloading || nowMs < m.campaignAfterMs) {
+    if (m.lease.mine && !isEligible(m)) releaseLease(m, '');
+    return;
+  }
+  if (nowMs < m.grantedUntilMs) return startCandidacy(m);
+  if (hearsLeader(m)) return;
+  if (m.lease.mine) return startCandidacy(m);
+  if (m.lease.freeForMs(nowMs) < turnMs(m) || !m.lease.isFree(nowMs)) return;
+  const version = m.lease.versionToWrite(nowMs, false);
+  if (version !== null) m.effects.push({ kind: 'writeLease', holder: m.identity, version });
+}
+
+/** How long the Lease must have been free before this member takes it: the most advanced first, on a tie in the order of failover.csv (K6). */
+function turnMs(m: Member): number {
+  const own = m.log.position();
+  const ownPlace = m.order.indexOf(m.config.pod);
+  const ahead = m.order.filter((pod, place) => {
+    const peer = m.peers.get(pod);
+    if (pod === m.config.pod || peer === undefined || !peer.report.eligible || m.now.nowMs - peer.heardAtMs > coreLimits.peerFreshMs)
+      return false;
+    const order = comparePositions(peer.report.position, own);
+    return order > 0 || (order === 0 && place < ownPlace);
+  });
+  const designated = m.lease.record?.round?.designated;
+  const headStartMs = !m.followed && inRound(m) && designated !== m.config.pod ? coreLimits.designatedHeadStartMs : 0;
+  return headStartMs + ahead.length * coreLimits.rankDelayMs;
+}
+
+function startCandidacy(m: Member): void {
+  note(m, 'info', 'stands for election', { uid: m.log.position().uid });
+  startReading(m);
+  m.role = {
+    kind: 'candidate',
+    epoch: m.promise,
+    stage: reading(m),
+    voteRounds: 0,
+    claimIndex: 0,
+    heartbeatAtMs: Number.NEGATIVE_INFINITY,
+  };
+}
+
+function reading(m: Member): Candidate['stage'] {
+  const token = newToken(m);
+  m.effects.push({ kind: 'askLastSeq', token });
+  return { kind: 'reading', sinceMs: m.now.nowMs, token, endSeq: null };
+}
+
+export function onLastSeq(m: Member, token: number, seq: number | null): void {
+  const { role } = m;
+  if (role.kind !== 'candidate' || role.stage.kind !== 'reading' || role.stage.token !== token) return;
+  if (seq === null) {
+    role.stage.token = 0;
+    return;
+  }
+  role.stage.endSeq = seq;
+  progress(m);
+}
+
+/** Moves a candidacy on as far as it can go now. Called after every input. */
+export function progress(m: Member): void {
+  const { role } = m;
+  if (role.kind !== 'candidate' || m.reloading) return;
+  const { stage } = role;
+  if (stage.kind === 'reading') finishReading(m, role, stage);
+  else if (stage.kind === 'voting' && stage.votes.size >= majority(m)) claim(m, role);
+  else if (stage.kind === 'confirming') confirm(m, role);
+}
+
+/** 1. The stream is read to its end, the most advanced log that can be had whole is taken over, and all of it is durable. */
+function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate['stage'], { kind: 'reading' }>): void {
+  if (stage.endSeq === null || m.reader.seq < stage.endSeq || m.reader.target !== null) return;
+  takeOverBest(m);
+  if (m.persisting.size > 0 || m.reloading) return;
+  if (m.refusal?.reason === 'ForeignStream') return stepDown(m, m.refusal.message);
+  // 2. One number above all that was seen, durable before anybody is asked.
+  const above = compareEpochs(m.highestEpoch, m.promise) > 0 ? m.highestEpoch : m.promise;
+  candidate.epoch = { generation: above.generation, number: above.number + 1, nonce: m.now.nonce };
+  m.promise = candidate.epoch;
+  sawEpoch(m, candidate.epoch);
+  const token = persist(m, { promise: m.promise }, () => {
+    if (m.role === candidate && candidate.stage.kind === 'promising' && candidate.stage.token === token) askVotes(m, candidate);
+  });
+  candidate.stage = { kind: 'promising', token };
+}
+
+/** 3. A vote of every other member; its own counts as one. */
+function askVotes(m: Member, candidate: Candidate): void {
+  candidate.stage = { kind: 'voting', sinceMs: m.now.nowMs, sentAtMs: m.now.nowMs, votes: new Set([m.config.pod]) };
+  candidate.voteRounds += 1;
+  sendVoteRequest(m, candidate);
+  progress(m);
+}
+
+function sendVoteRequest(m: Member, candidate: Candidate): void {
+  m.effects.push({
+    kind: 'send',
+    to: '*',
+    message: { kind: 'voteRequest', from: m.config.pod, clusterId: clusterIdFor(m), epoch: candidate.epoch, position: m.log.position() },
+  });
+}
+
+const clusterIdFor = (m: Member): string => m.log.clusterId ?? m.lease.record?.round?.clusterId ?? m.leader?.clusterId ?? '';
+
+/** A vote is durable before it is given, and given only to a log that is not less advanced than the own. */
+export function onVoteRequest(m: Member, request: MessageOf<'voteRequest'>): void {
+  sawEpoch(m, request.epoch);
+  if (!isElectable(m) || !m.order.includes(request.from) || m.reloading) return;
+  const repeats = sameEpoch(request.epoch, m.promise) && m.role.kind === 'follower';
+  const grants =
+    (m.log.clusterId === null || m.log.clusterId === request.clusterId) &&
+    (repeats || compareEpochs(request.epoch, m.promise) > 0) &&
+    comparePositions(request.position, m.log.position()) >= 0;
+  if (!grants) return answerVote(m, request.from, request.epoch, false);
+  stepDown(m, `voted for ${request.from}`);
+  if (m.join.kind === 'undecided') m.join = { kind: 'running' };
+  m.promise = request.epoch;
+  persist(m, { promise: m.promise }, () => {
+    if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);
+  });
+}
+
+function answerVote(m: Member, to: string, epoch: Epoch, granted: boolean): void {
+  m.effects.push({
+    kind: 'send',
+    to,
+    message: { kind: 'voteAnswer', from: m.config.pod, epoch, granted, promise: m.promise, position: m.log.position() },
+  });
+}
+
+export function onVoteAnswer(m: Member, answer: MessageOf<'voteAnswer'>): void {
+  sawEpoch(m, answer.promise);
+  const { role } = m;
+  if (role.kind !== 'candidate' || role.stage.kind !== 'voting' || !sameEpoch(role.epoch, answer.epoch) || !m.order.includes(answer.from))
+    return;
+  if (answer.granted) {
+    role.stage.votes.add(answer.from);
+    progress(m);
+  } else if (isMoreAdvanced(answer.position, m.log.position())) {
+    // Somebody has a better log: take it over and start again.
+    role.stage = reading(m);
+    seek(m, answer.position);
+  } else if (compareEpochs(answer.promise, role.epoch) > 0) restart(m, role);
+}
+
+/** From the beginning, with a higher number; after a bounded number of tries the Lease is given back. */
+function restart(m: Member, candidate: Candidate): void {
+  if (candidate.voteRounds >= coreLimits.maxVoteRounds) stepDown(m, 'not elected');
+  else candidate.stage = reading(m);
+}
+
+/** 4. One claim for one epoch, on the stream's last message as it was read. */
+function claim(m: Member, candidate: Candidate): void {
+  const end = m.log.position();
+  const frame = encodeFrame(
+    {
+      version: 1,
+      kind: 'claim',
+      clusterId: clusterIdFor(m),
+      epoch: candidate.epoch,
+      index: end.index + 1,
+      firstUid: end.uid + 1,
+      prevHash: end.hash,
+      timeMs: m.now.wallMs,
+      acknowledgedIndex: m.acknowledgedIndex,
+      changes: [],
+    },
+    m.config.sha256,
+  );
+  const token = newToken(m);
+  candidate.stage = { kind: 'claiming', token, frame };
+  m.effects.push({ kind: 'publish', token, frame, expectedSeq: m.reader.seq });
+}
+
+export function onCandidatePublished(m: Member, candidate: Candidate, token: number, seq: number | null): void {
+  const { stage } = candidate;
+  if ((stage.kind !== 'claiming' && stage.kind !== 'filling') || stage.token !== token) return;
+  if (seq === null) {
+    restart(m, candidate);
+    return;
+  }
+  m.reader.seq = Math.max(m.reader.seq, seq);
+  if (stage.kind === 'claiming') {
+    if (!m.log.contains(stage.frame.index, stage.frame.hash)) {
+      m.log.append(stage.frame, seq);
+      m.uncommitted.push(stage.frame);
+      persist(m, { frames: [{ frame: stage.frame, seq }] });
+    }
+    candidate.claimIndex = stage.frame.index;
+    sendHeartbeat(m, candidate);
+  } else m.log.markStored(stage.index, seq);
+  fill(m, candidate, stage.kind === 'filling' ? stage.index + 1 : 1);
+}
+
+/** 5. The stream gets every frame of the own log that it lacks, before anything new. */
+function fill(m: Member, candidate: Candidate, from: number): void {
+  const index = m.log.firstNotStored(from);
+  if (index === 0) {
+    candidate.stage = { kind: 'confirming', sinceMs: m.now.nowMs };
+    progress(m);
+    return;
+  }
+  const token = newToken(m);
+  candidate.stage = { kind: 'filling', token, index };
+  m.effects.push({ kind: 'load', token, fromIndex: index });
+}
+
+export function onLoaded(m: Member, token: number, frames: readonly Frame[]): void {
+  const { role } = m;
+  if (role.kind !== 'candidate' || role.stage.kind !== 'filling' || role.stage.token !== token) return;
+  const frame = frames[0];
+  if (frame === undefined || !m.log.contains(frame.index, frame.hash))
+    throw new Error('broken invariant I1: the journal does not hold the log');
+  const publishToken = newToken(m);
+  role.stage = { kind: 'filling', token: publishToken, index: frame.index };
+  m.effects.push({ kind: 'publish', token: publishToken, frame, expectedSeq: m.reader.seq });
+}
+
+/** 6. A majority has the claim under exactly this promise, and the log holds the high-water mark (I6). */
+function confirm(m: Member, candidate: Candidate): void {
+  const reached = reachedByMajority(
+    m,
+    promisedTo(m, candidate.epoch).map(({ index }) => index),
+  );
+  if (reached < candidate.claimIndex) return;
+  const mark = m.lease.record?.round?.highWaterMark ?? null;
+  if (mark !== null && !m.log.contains(mark.index, mark.hash)) {
+    m.refusal = {
+      reason: 'BelowHighWaterMark',
+      message: `this log ends at UID ${String(m.log.position().uid)} and lacks the acknowledged change ${String(mark.uid)}: start the member that has it`,
+    };
+    stepDown(m, m.refusal.message);
+    return;
+  }
+  open(m, candidate);
+}
+
+/** Time passes: every stage is bounded. */
+export function tickCandidate(m: Member, candidate: Candidate): void {
+  const { nowMs } = m.now;
+  const { stage } = candidate;
+  if (m.lease.heldByOther && nowMs >= m.grantedUntilMs) return stepDown(m, 'the Lease is held by another');
+  switch (stage.kind) {
+    case 'reading':
+      if (nowMs - stage.sinceMs > coreLimits.readingTimeoutMs) return stepDown(m, 'the log could not be read to its end');
+      if (stage.token === 0) candidate.stage = { ...reading(m), sinceMs: stage.sinceMs } as Candidate['stage'];
+      return;
+    case 'voting':
+      if (nowMs - stage.sinceMs > coreLimits.voteTimeoutMs) return restart(m, candidate);
+      if (nowMs - stage.sentAtMs >= coreLimits.voteResendMs) {
+        stage.sentAtMs = nowMs;
+        sendVoteRequest(m, candidate);
+      }
+      return;
+    case 'confirming':
+      if (nowMs - stage.sinceMs > coreLimits.confirmTimeoutMs) return stepDown(m, 'no majority took the claim');
+      if (nowMs - candidate.heartbeatAtMs >= coreLimits.heartbeatMs) sendHeartbeat(m, candidate);
+      return;
+    case 'promising':
+    case 'claiming':
+    case 'filling':
+      return;
+  }
+}

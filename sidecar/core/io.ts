@@ -1,0 +1,93 @@
+// Inputs and effects of the core: everything that reaches it and everything that it wants done, as data.
+// A completion comes back as an input with the effect's token; an effect that has none needs no answer.
+import type { Epoch } from '../../common/position.ts';
+import type { ErrorCode } from '../../common/errors.ts';
+import type { Change, Frame } from './frame.ts';
+import type { LeaseRecord } from './lease.ts';
+import type { Message } from './message.ts';
+
+/** A frame and its sequence in the stream; 0 when the stream is not known to have it. */
+export interface SequencedFrame {
+  readonly frame: Frame;
+  readonly seq: number;
+}
+
+export interface PersistStep {
+  readonly promise?: Epoch;
+  readonly truncateTo?: number;
+  readonly frames?: readonly SequencedFrame[];
+}
+
+export interface LocatedEnd {
+  readonly index: number;
+  /** Hash that the leader's log has at `index`; `null` when its log is shorter. */
+  readonly hash: string | null;
+}
+
+/** Given with every input: the core has no clock and no randomness of its own. */
+export interface Instant {
+  /** Monotonic. */
+  readonly nowMs: number;
+  /** Wall clock, for `frame.timeMs` only. */
+  readonly wallMs: number;
+  /** Fresh and random, 16 hex digits. */
+  readonly nonce: string;
+}
+
+export type Input =
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'order'; readonly members: readonly string[] }
+  | { readonly kind: 'connection'; readonly connected: boolean }
+  | { readonly kind: 'lease'; readonly record: LeaseRecord | null }
+  | { readonly kind: 'leaseWritten'; readonly result: 'written' | 'conflict' | 'unavailable' }
+  | { readonly kind: 'persisted'; readonly token: number }
+  | { readonly kind: 'streamFrame'; readonly seq: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'streamRestarted' }
+  | { readonly kind: 'lastSeq'; readonly token: number; readonly seq: number | null }
+  | { readonly kind: 'published'; readonly token: number; readonly seq: number | null }
+  | { readonly kind: 'fetched'; readonly token: number; readonly frames: readonly Uint8Array[] }
+  | { readonly kind: 'loaded'; readonly token: number; readonly frames: readonly Frame[] }
+  | { readonly kind: 'located'; readonly token: number; readonly end: LocatedEnd | null }
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'submit'; readonly id: number; readonly change: Change; readonly bytes: number }
+  | { readonly kind: 'read'; readonly id: number }
+  | { readonly kind: 'handOver' };
+
+export type SubmitResult =
+  | { readonly kind: 'committed'; readonly uid: number; readonly epoch: number; readonly duplicate: boolean }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly detail: string };
+export type ReadResult =
+  { readonly kind: 'confirmed'; readonly uid: number } | { readonly kind: 'refused'; readonly code: ErrorCode; readonly detail: string };
+
+export type Effect =
+  /** → `persisted`, in the order of the effects. */
+  | { readonly kind: 'persist'; readonly token: number; readonly step: PersistStep }
+  /** → `streamFrame`s and `streamRestarted`, until the next `readStream`. */
+  | { readonly kind: 'readStream'; readonly afterSeq: number; readonly hash: string }
+  /** → `lastSeq`, `null` when the stream did not answer. */
+  | { readonly kind: 'askLastSeq'; readonly token: number }
+  /** → `published`, `seq: null` when the frame does not stand at `expectedSeq + 1`. At most one is under way. */
+  | { readonly kind: 'publish'; readonly token: number; readonly frame: Frame; readonly expectedSeq: number }
+  /** Gives up waiting for the publish that is under way: its outcome no longer matters. */
+  | { readonly kind: 'abortPublish' }
+  /** → `fetched`: frames of a peer's log from `fromIndex` on, empty when it has none or did not answer. */
+  | { readonly kind: 'fetch'; readonly token: number; readonly from: string; readonly fromIndex: number }
+  /** → `loaded`: frames of the own journal from `fromIndex` on, at least one. */
+  | { readonly kind: 'load'; readonly token: number; readonly fromIndex: number }
+  /** → `located`: what the leader's log has at `index`, `null` when it did not answer. */
+  | { readonly kind: 'locate'; readonly token: number; readonly leader: string; readonly index: number }
+  | { readonly kind: 'send'; readonly to: string; readonly message: Message }
+  /** → `leaseWritten`. */
+  | { readonly kind: 'writeLease'; readonly holder: string; readonly version: string }
+  | { readonly kind: 'answer'; readonly id: number; readonly result: SubmitResult }
+  | { readonly kind: 'answerRead'; readonly id: number; readonly result: ReadResult }
+  /** The frame is acknowledged and applied to the state. */
+  | { readonly kind: 'applied'; readonly frame: Frame }
+  /** After the steps persisted so far, build the member anew from its journal: acknowledged changes were rewound (durability Leader, a forced start). */
+  | { readonly kind: 'reload'; readonly reason: string }
+  | {
+      readonly kind: 'note';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    };

@@ -1,0 +1,310 @@
+// One member as a state machine: `step(member, input, now) → effects`. Pure but for the member that it changes in place.
+// The same code runs in production and in simulation; order of effects is the order in which they must begin.
+import { compareEpochs, sameEpoch } from '../../common/position.ts';
+import type { MemberPhase } from '../../common/report.ts';
+import {
+  campaign,
+  onCandidatePublished,
+  onLastSeq,
+  onLoaded,
+  onVoteAnswer,
+  onVoteRequest,
+  progress,
+  releaseLease,
+  stepDown,
+  tickCandidate,
+} from './election.ts';
+import type { Effect, Input, Instant, LocatedEnd } from './io.ts';
+import { decideJoin } from './join.ts';
+import { advance, onPublished, onRead, onSubmit, tickLeader } from './leadership.ts';
+import type { Message, MessageOf } from './message.ts';
+import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
+import {
+  acknowledge,
+  coreLimits,
+  hearsLeader,
+  inRound,
+  isElectable,
+  isEligible,
+  newToken,
+  note,
+  ownReport,
+  sawEpoch,
+  type Member,
+} from './state.ts';
+
+export function step(m: Member, input: Input, now: Instant): Effect[] {
+  m.now = now;
+  m.effects = [];
+  if (!m.reloading) {
+    dispatch(m, input);
+    progress(m);
+    settle(m);
+  }
+  return m.effects;
+}
+
+function dispatch(m: Member, input: Input): void {
+  switch (input.kind) {
+    case 'tick':
+      return tick(m);
+    case 'order':
+      m.order = input.members;
+      return;
+    case 'connection':
+      m.connected = input.connected;
+      return;
+    case 'lease':
+      return onLease(m, input.record);
+    case 'leaseWritten':
+      return m.lease.written(input.result, m.now.nowMs);
+    case 'persisted':
+      return onPersisted(m, input.token);
+    case 'streamFrame':
+      onStreamFrame(m, input.seq, input.bytes);
+      return yieldToHigher(m);
+    case 'streamRestarted':
+      onStreamRestarted(m);
+      // A leader whose stream lost frames fills it again by a new claim.
+      return stepDown(m, 'the stream lost messages', true);
+    case 'lastSeq':
+      return onLastSeq(m, input.token, input.seq);
+    case 'published':
+      return onPublishedFrame(m, input.token, input.seq);
+    case 'fetched':
+      onFetched(m, input.token, input.frames);
+      return yieldToHigher(m);
+    case 'loaded':
+      return onLoaded(m, input.token, input.frames);
+    case 'located':
+      return onLocated(m, input.token, input.end);
+    case 'message':
+      return onMessage(m, input.message);
+    case 'submit':
+      return onSubmit(m, input.id, input.change, input.bytes);
+    case 'read':
+      return onRead(m, input.id);
+    case 'handOver':
+      m.stopping ??= { sinceMs: m.now.nowMs, released: false };
+      return handOver(m);
+  }
+}
+
+/** What follows from any input: reading begins when this member runs, and a follower that has caught up is in sync. */
+function settle(m: Member): void {
+  if (m.join.kind === 'undecided' && (inRound(m) || m.role.kind !== 'follower')) m.join = { kind: 'running' };
+  if (m.join.kind === 'running' && m.connected) startReading(m);
+  if (m.join.kind !== 'running' || m.leader?.opened !== true || m.synced) return;
+  const { acknowledged } = m.leader;
+  if (acknowledged.index > 0 && m.store.index >= acknowledged.index && m.log.contains(acknowledged.index, acknowledged.hash)) {
+    m.synced = true;
+    note(m, 'info', 'follows in sync', { leader: m.leader.pod, uid: m.store.uid });
+  }
+}
+
+function tick(m: Member): void {
+  const { nowMs } = m.now;
+  if (m.role.kind === 'leader') {
+    const reason = tickLeader(m, m.role);
+    if (reason === null) advance(m, m.role);
+    else stepDown(m, reason);
+  } else if (m.role.kind === 'candidate') tickCandidate(m, m.role);
+  if (m.leader !== null && nowMs - m.leader.heardAtMs > m.config.timings.leaseDurationMs) m.leader = null;
+  if (!hearsLeader(m) && nowMs - m.reportedAtMs >= coreLimits.reportMs && isElectable(m)) {
+    m.reportedAtMs = nowMs;
+    m.effects.push({ kind: 'send', to: '*', message: ownReport(m, 0) });
+  }
+  if (m.stopping !== null) handOver(m);
+  if (isElectable(m)) campaign(m);
+  assemble(m);
+  if (m.join.kind !== 'running' && m.leader !== null) judge(m);
+  catchUpFromLeader(m);
+}
+
+/** The stream delivered nothing while the leader went on: take its log over from itself. */
+function catchUpFromLeader(m: Member): void {
+  const { leader, reader } = m;
+  if (m.join.kind !== 'running' || leader?.opened !== true || m.role.kind !== 'follower' || reader.target !== null) return;
+  if (m.log.contains(leader.position.index, leader.position.hash) || m.now.nowMs - reader.readAtMs < coreLimits.stalledReaderMs) return;
+  if (compareEpochs(leader.epoch, m.promise) < 0) return;
+  reader.readAtMs = m.now.nowMs;
+  seek(m, leader.position);
+}
+
+function onLease(m: Member, record: Member['lease']['record']): void {
+  m.lease.observe(record, m.now.nowMs);
+  if (m.role.kind === 'leader' && m.lease.heldByOther && m.stopping === null) stepDown(m, 'the Lease is held by another');
+}
+
+function onPersisted(m: Member, token: number): void {
+  const write = m.persisting.get(token);
+  if (write === undefined) return;
+  m.persisting.delete(token);
+  m.durable = { promise: write.promise, position: write.position };
+  write.then?.();
+  if (m.role.kind === 'leader') advance(m, m.role);
+  else if (m.leader !== null) m.effects.push({ kind: 'send', to: m.leader.pod, message: ownReport(m, 0) });
+}
+
+function onPublishedFrame(m: Member, token: number, seq: number | null): void {
+  if (m.role.kind === 'candidate') onCandidatePublished(m, m.role, token, seq);
+  else if (m.role.kind === 'leader' && !onPublished(m, m.role, token, seq)) stepDown(m, 'another message stands in the stream', true);
+}
+
+/** A frame of a higher epoch than the own is in the log now: this member does not lead (I3). */
+function yieldToHigher(m: Member): void {
+  if (m.role.kind === 'leader' && !sameEpoch(m.promise, m.role.epoch)) stepDown(m, 'a higher epoch is in the log');
+  if (m.role.kind === 'candidate' && m.role.stage.kind !== 'reading' && !sameEpoch(m.promise, m.role.epoch))
+    stepDown(m, 'a higher epoch is in the log');
+}
+
+function onMessage(m: Member, message: Message): void {
+  switch (message.kind) {
+    case 'voteRequest':
+      return onVoteRequest(m, message);
+    case 'voteAnswer':
+      return onVoteAnswer(m, message);
+    case 'heartbeat':
+      return onHeartbeat(m, message);
+    case 'report':
+      return onReport(m, message);
+    case 'handOver':
+      if (message.to !== m.config.pod || compareEpochs(message.epoch, m.promise) < 0) return;
+      m.grantedUntilMs = m.now.nowMs + coreLimits.handOverTimeoutMs;
+      m.campaignAfterMs = 0;
+      m.leader = null;
+      return campaign(m);
+  }
+}
+
+function onReport(m: Member, report: MessageOf<'report'>): void {
+  sawEpoch(m, report.promise);
+  if (!m.order.includes(report.from) || report.from === m.config.pod) return;
+  const known = m.peers.get(report.from)?.report;
+  const round = known?.identity === report.identity ? Math.max(known.round, report.round) : report.round;
+  m.peers.set(report.from, { report: { ...report, round }, heardAtMs: m.now.nowMs });
+  if (m.role.kind !== 'leader') return;
+  if (compareEpochs(report.promise, m.role.epoch) > 0) stepDown(m, `${report.from} promised a higher epoch`, true);
+  else advance(m, m.role);
+}
+
+function onHeartbeat(m: Member, beat: MessageOf<'heartbeat'>): void {
+  sawEpoch(m, beat.epoch);
+  const order = compareEpochs(beat.epoch, m.promise);
+  if (order < 0) {
+    // An old leader: it hears of the higher promise and steps down.
+    m.effects.push({ kind: 'send', to: beat.from, message: ownReport(m, 0) });
+    return;
+  }
+  if (!m.order.includes(beat.from)) return;
+  if (m.role.kind !== 'follower') {
+    if (compareEpochs(beat.epoch, m.role.epoch) <= 0) return;
+    stepDown(m, `${beat.from} leads in a higher epoch`);
+  }
+  const { pod: known, opened } = m.leader ?? { pod: null, opened: false };
+  if (beat.opened && (known !== beat.from || !opened)) note(m, 'info', 'hears a leader', { leader: beat.from, epoch: beat.epoch.number });
+  const { clusterId, epoch, position, acknowledged } = beat;
+  m.leader = { pod: beat.from, clusterId, epoch, opened: beat.opened, position, acknowledged, heardAtMs: m.now.nowMs };
+  if (beat.opened && m.join.kind === 'running') {
+    m.followed = true;
+    m.refusal = null;
+    if (m.log.contains(acknowledged.index, acknowledged.hash)) acknowledge(m, acknowledged.index);
+  }
+  if (m.join.kind !== 'running') judge(m);
+  if (isElectable(m)) m.effects.push({ kind: 'send', to: beat.from, message: ownReport(m, beat.round) });
+}
+
+/** A starting or blocked member compares itself with a leader that has opened (K4, K8, K9). */
+function judge(m: Member): void {
+  const { leader } = m;
+  if (leader?.opened !== true || (m.locating !== null && m.now.nowMs - m.locating.atMs < coreLimits.locateRetryMs)) return;
+  m.locating = { token: newToken(m), atMs: m.now.nowMs };
+  m.effects.push({ kind: 'locate', token: m.locating.token, leader: leader.pod, index: m.log.length });
+}
+
+function onLocated(m: Member, token: number, end: LocatedEnd | null): void {
+  const { leader } = m;
+  if (m.locating?.token !== token || end === null || leader?.opened !== true || end.index !== m.log.length || m.join.kind === 'running')
+    return;
+  const local = m.log.position();
+  const decision = decideJoin({
+    local,
+    localClusterId: m.log.clusterId,
+    leader: leader.position,
+    leaderClusterId: leader.clusterId,
+    leaderHasLocalEnd: end.hash === local.hash,
+    localHasLeaderEnd: m.log.contains(leader.position.index, leader.position.hash),
+    divergedMember: m.config.divergedMember,
+  });
+  if (decision.kind === 'blocked') {
+    if (m.join.kind !== 'blocked')
+      note(m, 'error', 'join is blocked', { reason: decision.reason, uid: local.uid, leaderUid: leader.position.uid });
+    m.join = decision;
+    return;
+  }
+  note(m, 'info', 'joins', { decision: decision.kind, leader: leader.pod, uid: local.uid, leaderUid: leader.position.uid });
+  m.join = { kind: 'running' };
+  m.followed = true;
+}
+
+/** `preStop`: no new writes, the last frame is acknowledged, the most advanced follower gets the Lease and is told to try. */
+function handOver(m: Member): void {
+  const { stopping, role } = m;
+  if (stopping === null || stopping.released) return;
+  if (role.kind !== 'leader') {
+    stopping.released = true;
+    stepDown(m, 'this member stops');
+    return;
+  }
+  const late = m.now.nowMs - stopping.sinceMs > coreLimits.handOverTimeoutMs;
+  if (!late && (role.publishing !== null || role.queue.length > 0 || m.acknowledgedIndex < m.log.length)) return;
+  const end = m.log.position();
+  const heir = m.order
+    .flatMap((pod) => m.peers.get(pod) ?? [])
+    .find(
+      ({ report, heardAtMs }) => report.eligible && m.now.nowMs - heardAtMs < coreLimits.peerFreshMs && report.position.hash === end.hash,
+    );
+  if (heir === undefined && !late) return;
+  stopping.released = true;
+  if (heir !== undefined) {
+    m.effects.push({
+      kind: 'send',
+      to: heir.report.from,
+      message: { kind: 'handOver', from: m.config.pod, to: heir.report.from, epoch: role.epoch },
+    });
+    releaseLease(m, heir.report.identity);
+  }
+  note(m, 'info', 'hands leadership over', { to: heir?.report.from ?? null, uid: end.uid });
+  stepDown(m, 'this member stops', heir !== undefined);
+}
+
+/** Where this member stands, for people: its phase, and in every phase but Leading and Following the reason and the next step. */
+export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reason?: string; readonly message?: string } {
+  if (m.role.kind === 'leader')
+    return {
+      phase: m.stopping === null ? 'Leading' : 'Stopping',
+      ...(m.stopping === null ? {} : { reason: 'HandingOver', message: 'hands leadership over' }),
+    };
+  if (m.stopping !== null) return { phase: 'Stopping', reason: 'Stopping', message: 'the pod is being stopped' };
+  if (m.join.kind === 'blocked') return { phase: 'Blocked', reason: m.join.reason, message: m.join.message };
+  if (!m.connected)
+    return {
+      phase: 'Waiting',
+      reason: 'StreamUnavailable',
+      message: 'NATS cannot be reached: check spec.replication.nats and the NATS servers',
+    };
+  if (m.refusal !== null) return { phase: 'Waiting', ...m.refusal };
+  if (m.role.kind === 'candidate') return { phase: 'Waiting', reason: 'Electing', message: `stands for election: ${m.role.stage.kind}` };
+  if (m.leader?.opened === true && m.join.kind === 'running') {
+    return m.synced
+      ? { phase: 'Following' }
+      : {
+          phase: 'CatchingUp',
+          reason: 'CatchingUp',
+          message: `${String(Math.max(m.leader.position.uid - m.store.uid, 0))} changes behind ${m.leader.pod}`,
+        };
+  }
+  if (isElectable(m) && !isEligible(m))
+    return { phase: 'Waiting', reason: 'StartRound', message: 'waits for the operator to open the start round' };
+  return { phase: 'Waiting', reason: 'NoLeader', message: 'no leader is heard; waits for an election' };
+}

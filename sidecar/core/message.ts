@@ -1,0 +1,111 @@
+// What the members of one cluster say to each other over core NATS: forms, bounds and bytes.
+// Delivery is at most once and in no order; every rule that reads a message is written for that.
+import { z } from 'zod';
+import { epochSchema, positionSchema } from '../../common/position.ts';
+import { changeSchema } from './frame.ts';
+
+const pod = z.string().min(1).max(253);
+const clusterId = z.string().max(253);
+
+const voteRequestSchema = z.strictObject({
+  kind: z.literal('voteRequest'),
+  from: pod,
+  clusterId,
+  epoch: epochSchema,
+  position: positionSchema,
+});
+const voteAnswerSchema = z.strictObject({
+  kind: z.literal('voteAnswer'),
+  from: pod,
+  epoch: epochSchema,
+  granted: z.boolean(),
+  promise: epochSchema,
+  position: positionSchema,
+});
+/** From the leader, or (`opened: false`) from a candidate whose claim waits for its majority. */
+const heartbeatSchema = z.strictObject({
+  kind: z.literal('heartbeat'),
+  from: pod,
+  clusterId,
+  epoch: epochSchema,
+  opened: z.boolean(),
+  round: z.int().min(0),
+  position: positionSchema,
+  acknowledged: positionSchema,
+});
+/** What a member has durable. Goes to the leader after each write and heartbeat, to all while there is none. */
+const positionReportSchema = z.strictObject({
+  kind: z.literal('report'),
+  from: pod,
+  identity: z.string().max(512),
+  promise: epochSchema,
+  position: positionSchema,
+  eligible: z.boolean(),
+  synced: z.boolean(),
+  /** Round of the heartbeat that it answers; 0 when it answers none. */
+  round: z.int().min(0),
+});
+const handOverSchema = z.strictObject({ kind: z.literal('handOver'), from: pod, to: pod, epoch: epochSchema });
+
+const messageSchema = z.discriminatedUnion('kind', [
+  voteRequestSchema,
+  voteAnswerSchema,
+  heartbeatSchema,
+  positionReportSchema,
+  handOverSchema,
+]);
+export type Message = z.infer<typeof messageSchema>;
+export type MessageOf<Kind extends Message['kind']> = Extract<Message, { kind: Kind }>;
+
+/** Requests that one member's runtime asks of another's; answered with `RequestAnswer`, or with frames (`packFrames`). */
+const requestSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('submit'), change: changeSchema }),
+  z.strictObject({ kind: z.literal('readUid') }),
+  z.strictObject({ kind: z.literal('locate'), index: z.int().min(0) }),
+  z.strictObject({ kind: z.literal('frames'), fromIndex: z.int().min(1) }),
+]);
+export type PeerRequest = z.infer<typeof requestSchema>;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+export const encodeJson = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
+
+function decodeWith<T>(schema: z.ZodType<T>, payload: Uint8Array): T | null {
+  try {
+    const parsed = schema.safeParse(JSON.parse(decoder.decode(payload)));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}
+/** `null` for what is not of the form: it is dropped, as a lost message would be. */
+export const decodeMessage = (payload: Uint8Array): Message | null => decodeWith(messageSchema, payload);
+export const decodeRequest = (payload: Uint8Array): PeerRequest | null => decodeWith(requestSchema, payload);
+
+/** Frames as `length (u32, big endian), bytes` one after the other. */
+export function packFrames(frames: readonly Uint8Array[]): Uint8Array {
+  const packed = new Uint8Array(frames.reduce((sum, bytes) => sum + 4 + bytes.length, 0));
+  const view = new DataView(packed.buffer);
+  let at = 0;
+  for (const bytes of frames) {
+    view.setUint32(at, bytes.length);
+    packed.set(bytes, at + 4);
+    at += 4 + bytes.length;
+  }
+  return packed;
+}
+
+/** The reverse of `packFrames`; `null` when a length runs over the end. */
+export function unpackFrames(packed: Uint8Array): Uint8Array[] | null {
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < packed.length;) {
+    if (at + 4 > packed.length) return null;
+    const length = view.getUint32(at);
+    if (at + 4 + length > packed.length) return null;
+    frames.push(packed.subarray(at + 4, at + 4 + length));
+    at += 4 + length;
+  }
+  return frames;
+}

@@ -1,0 +1,223 @@
+// Reading the log: which frames of the stream become part of the own log, and how missing ancestors are fetched (design: the reading rules).
+// Guarantees that what is appended continues the own chain (I1), and that what is dropped was archived by the same journal step (I5).
+// It does not decide who leads, and it never blocks: only a starting member is judged (`join.ts`).
+import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
+import { decodeFrame, lastUid, type Frame } from './frame.ts';
+import { acknowledge, coreLimits, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
+
+/** Begins to read after the last frame of the own log that the stream is known to hold. */
+export function startReading(m: Member): void {
+  if (m.reader.active) return;
+  const { seq, hash } = m.log.lastStored();
+  m.reader.active = true;
+  m.reader.seq = seq;
+  m.reader.readAtMs = m.now.nowMs;
+  m.effects.push({ kind: 'readStream', afterSeq: seq, hash });
+}
+
+/** The stream lost its end, or is another one: reading begins at its first message again. */
+export function onStreamRestarted(m: Member): void {
+  note(m, 'warn', 'stream is read again from its first message', { seq: m.reader.seq });
+  m.reader.seq = 0;
+  m.log.forgetStored();
+  m.reader.orphans.clear();
+  m.reader.orphanBytes = 0;
+}
+
+export type FrameOutcome = 'known' | 'appended' | 'setAside' | 'foreign';
+
+/** One message of the stream, in order. */
+export function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameOutcome {
+  m.reader.seq = seq;
+  m.reader.readAtMs = m.now.nowMs;
+  const frame = decodeFrame(bytes, m.config.sha256);
+  if ('error' in frame) {
+    note(m, 'error', 'stream holds a message that is no frame', { seq, error: frame.error });
+    return 'foreign';
+  }
+  const clusterId = m.log.clusterId ?? m.leader?.clusterId ?? m.lease.record?.round?.clusterId;
+  if (clusterId !== undefined && frame.clusterId !== clusterId) {
+    m.refusal = {
+      reason: 'ForeignStream',
+      message: `the stream holds the log of another cluster (${frame.clusterId}, this one is ${clusterId}): delete the stream, or use the volumes that belong to it`,
+    };
+    return 'foreign';
+  }
+  sawEpoch(m, frame.epoch);
+  return accept(m, frame, seq);
+}
+
+/** The reading rules, in the order of the design. */
+function accept(m: Member, frame: Frame, seq: number): FrameOutcome {
+  if (m.log.contains(frame.index, frame.hash)) {
+    m.log.markStored(frame.index, seq);
+    return 'known';
+  }
+  if (isBelowPromise(m, frame) || compareEpochs(frame.epoch, m.log.lastEpoch) < 0) {
+    // Not followed now; kept, since it may be an ancestor of what is followed later, or what a candidate takes over.
+    setAside(m, frame, seq);
+    assemble(m);
+    return 'setAside';
+  }
+  if (m.log.continues(frame)) {
+    takeOver(m, m.log.length, [{ frame, seq }]);
+    appendChildren(m);
+    return 'appended';
+  }
+  setAside(m, frame, seq);
+  const end = endOf(frame);
+  if (m.reader.target === null || isMoreAdvanced(end, m.reader.target)) seek(m, end);
+  return 'setAside';
+}
+
+function isBelowPromise(m: Member, frame: Frame): boolean {
+  const order = compareEpochs(frame.epoch, m.promise);
+  if (order !== 0) return order < 0;
+  // Only one nonce of a number can have won the votes; a frame of it is followed unless the own log already has one of that number.
+  return !sameEpoch(frame.epoch, m.promise) && compareEpochs(m.log.lastEpoch, frame.epoch) === 0;
+}
+
+const endOf = (frame: Frame): Position => ({ epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash });
+
+function setAside(m: Member, frame: Frame, seq: number): void {
+  const { reader } = m;
+  if (reader.orphans.has(frame.hash)) return;
+  reader.orphans.set(frame.hash, { frame, seq });
+  reader.orphanBytes += frame.bytes.length;
+  for (const [hash, { frame: oldest }] of reader.orphans) {
+    if (reader.orphans.size <= coreLimits.orphanFrames && reader.orphanBytes <= coreLimits.orphanBytes) break;
+    reader.orphans.delete(hash);
+    reader.orphanBytes -= oldest.bytes.length;
+  }
+}
+
+/** Wants the log that ends at `target`: from what was set aside, else frame by frame from the peers. */
+export function seek(m: Member, target: Position): void {
+  m.reader.target = target;
+  m.reader.fetchTries = 0;
+  m.reader.fetchCursor = 0;
+  assemble(m);
+}
+
+type Chain =
+  | { readonly kind: 'whole'; readonly fork: number; readonly frames: { frame: Frame; seq: number }[] }
+  | { readonly kind: 'lacks'; readonly index: number };
+
+/** Walks back from `end` to the own log through what was set aside. */
+function chainTo(m: Member, end: Position): Chain {
+  const frames: { frame: Frame; seq: number }[] = [];
+  let { index, hash } = end;
+  while (!m.log.contains(index, hash)) {
+    const found = m.reader.orphans.get(hash);
+    if (found === undefined || index === 0) return { kind: 'lacks', index };
+    frames.unshift(found);
+    index -= 1;
+    hash = found.frame.prevHash;
+  }
+  return { kind: 'whole', fork: index, frames };
+}
+
+/** Takes the target over when it is whole; otherwise asks for what is missing. */
+export function assemble(m: Member): void {
+  const { target } = m.reader;
+  if (target === null) return;
+  const chain = chainTo(m, target);
+  if (chain.kind === 'lacks') {
+    fetchMissing(m, chain.index);
+    return;
+  }
+  m.reader.target = null;
+  if (chain.frames.length === 0 || !isMoreAdvanced(target, m.log.position())) return;
+  takeOver(m, chain.fork, chain.frames);
+  appendChildren(m);
+}
+
+function fetchMissing(m: Member, lacking: number): void {
+  const { reader } = m;
+  if (reader.fetch !== null || m.now.nowMs < reader.fetchAtMs) return;
+  const sources = m.order.filter((pod) => pod !== m.config.pod);
+  const leader = m.leader?.pod;
+  if (leader !== undefined && leader !== m.config.pod) sources.unshift(leader);
+  const peer = sources[reader.fetchTries % Math.max(sources.length, 1)];
+  if (peer === undefined) return;
+  const begin = lacking > m.log.length ? m.log.length + 1 : lacking - coreLimits.fetchWindowFrames;
+  const fromIndex = Math.max(1, reader.fetchCursor > begin && reader.fetchCursor <= lacking ? reader.fetchCursor : begin);
+  reader.fetch = { token: newToken(m), peer, fromIndex };
+  m.effects.push({ kind: 'fetch', token: reader.fetch.token, from: peer, fromIndex });
+}
+
+/** A peer's answer: frames of its log from where they were asked for. */
+export function onFetched(m: Member, token: number, packed: readonly Uint8Array[]): void {
+  const { reader } = m;
+  if (reader.fetch?.token !== token) return;
+  const { fromIndex } = reader.fetch;
+  reader.fetch = null;
+  const before = reader.orphans.size;
+  for (const bytes of packed) {
+    const frame = decodeFrame(bytes, m.config.sha256);
+    if ('error' in frame) break;
+    if (!m.log.contains(frame.index, frame.hash)) setAside(m, frame, 0);
+    reader.fetchCursor = frame.index + 1;
+  }
+  if (reader.orphans.size === before || reader.fetchCursor <= fromIndex) {
+    // This peer has nothing that helps: the next one, after all of them a pause.
+    reader.fetchTries += 1;
+    reader.fetchCursor = 0;
+    if (reader.fetchTries % Math.max(m.order.length, 1) === 0) reader.fetchAtMs = m.now.nowMs + coreLimits.fetchRetryMs;
+  }
+  assemble(m);
+}
+
+/** The best log end that can be taken over whole from what was set aside, when it is more advanced than the own log (a candidate's first step). */
+export function takeOverBest(m: Member): void {
+  const ends = [...m.reader.orphans.values()].map(({ frame }) => endOf(frame)).sort((a, b) => (isMoreAdvanced(a, b) ? -1 : 1));
+  for (const end of ends) {
+    if (!isMoreAdvanced(end, m.log.position())) return;
+    const chain = chainTo(m, end);
+    if (chain.kind === 'whole') {
+      takeOver(m, chain.fork, chain.frames);
+      return;
+    }
+  }
+}
+
+/** Rewinds to `fork` and appends: one journal step, in which the dropped tail is archived before it is cut (I5). */
+function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: number }[]): void {
+  const rewinds = fork < m.log.length;
+  const loses = fork < m.store.index;
+  const last = chain.at(-1);
+  if (last === undefined) return;
+  if (rewinds) {
+    note(m, 'warn', 'log rewound to follow a more advanced one', { fromIndex: m.log.length, toIndex: fork, uid: m.log.position().uid });
+    m.log.truncate(fork);
+    m.uncommitted = m.uncommitted.filter(({ index }) => index <= fork);
+  }
+  if (compareEpochs(last.frame.epoch, m.promise) >= 0) m.promise = last.frame.epoch;
+  for (const { frame, seq } of chain) {
+    m.log.append(frame, seq);
+    if (!loses) m.uncommitted.push(frame);
+    const aside = m.reader.orphans.get(frame.hash);
+    if (aside !== undefined) {
+      m.reader.orphans.delete(frame.hash);
+      m.reader.orphanBytes -= aside.frame.bytes.length;
+    }
+  }
+  persist(m, { ...(rewinds ? { promise: m.promise, truncateTo: fork } : {}), frames: chain });
+  if (loses) {
+    m.reloading = true;
+    m.effects.push({ kind: 'reload', reason: 'acknowledged changes were rewound' });
+    return;
+  }
+  acknowledge(m, last.frame.acknowledgedIndex);
+}
+
+/** Frames that were set aside and continue the log now. */
+function appendChildren(m: Member): void {
+  for (;;) {
+    const child = [...m.reader.orphans.values()].find(
+      ({ frame }) => m.log.continues(frame) && !isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0,
+    );
+    if (child === undefined || m.reloading) return;
+    takeOver(m, m.log.length, [child]);
+  }
+}

@@ -1,0 +1,320 @@
+// The state of one member, and the few operations on it that every part of the core shares.
+// It is changed in place, by `step` alone: the state may hold a million keys. What it wants done is pushed to `effects`.
+import { compareEpochs, comparePositions, emptyPosition, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
+import { leaseIdentity } from '../../common/report.ts';
+import type { Change, Frame, Sha256 } from './frame.ts';
+import type { Effect, Instant, PersistStep, SubmitResult } from './io.ts';
+import type { BlockedReason } from './join.ts';
+import { LeaseView, type LeaseTimings } from './lease.ts';
+import { Log } from './log.ts';
+import type { MessageOf } from './message.ts';
+import { Store, type Overlay } from './store.ts';
+
+export const coreLimits = Object.freeze({
+  heartbeatMs: 300,
+  /** A leader that was heard within this time is taken to be alive. */
+  leaderSilenceMs: 1000,
+  /** A peer's report counts for ranking for this long. */
+  peerFreshMs: 2000,
+  reportMs: 500,
+  rankDelayMs: 300,
+  /** The others leave the designated leader of a round this much time. */
+  designatedHeadStartMs: 1500,
+  candidacyPauseMs: 1000,
+  voteTimeoutMs: 1500,
+  voteResendMs: 300,
+  maxVoteRounds: 3,
+  readingTimeoutMs: 10_000,
+  confirmTimeoutMs: 5000,
+  fetchRetryMs: 1000,
+  fetchWindowFrames: 64,
+  locateRetryMs: 1000,
+  stalledReaderMs: 2000,
+  submitTimeoutMs: 10_000,
+  handOverTimeoutMs: 3000,
+  queuedChanges: 4096,
+  queuedBytes: 32 * 1024 * 1024,
+  pendingReads: 4096,
+  orphanFrames: 4096,
+  orphanBytes: 64 * 1024 * 1024,
+});
+
+export interface MemberConfig {
+  readonly pod: string;
+  readonly podUid: string;
+  readonly session: string;
+  readonly kind: 'member' | 'dr';
+  /** `spec.members`: what a majority is counted against. */
+  readonly members: number;
+  readonly durability: 'Quorum' | 'Leader';
+  readonly divergedMember: 'Archive' | 'Block';
+  readonly timings: LeaseTimings;
+  readonly sha256: Sha256;
+}
+
+export interface Submission {
+  readonly id: number;
+  readonly change: Change;
+  readonly bytes: number;
+  readonly deadlineMs: number;
+}
+
+/** An answer that waits until frame `index` is acknowledged. */
+export interface Waiter {
+  readonly id: number;
+  readonly index: number;
+  readonly deadlineMs: number;
+  readonly result: SubmitResult;
+}
+
+export type CandidateStage =
+  | { readonly kind: 'reading'; readonly sinceMs: number; token: number; endSeq: number | null }
+  | { readonly kind: 'promising'; readonly token: number }
+  | { readonly kind: 'voting'; readonly sinceMs: number; sentAtMs: number; readonly votes: Set<string> }
+  | { readonly kind: 'claiming'; readonly token: number; readonly frame: Frame }
+  | { readonly kind: 'filling'; token: number; index: number }
+  | { readonly kind: 'confirming'; readonly sinceMs: number };
+
+export interface Candidate {
+  readonly kind: 'candidate';
+  epoch: Epoch;
+  stage: CandidateStage;
+  voteRounds: number;
+  claimIndex: number;
+  heartbeatAtMs: number;
+}
+
+export interface Leader {
+  readonly kind: 'leader';
+  readonly epoch: Epoch;
+  readonly claimIndex: number;
+  heartbeatAtMs: number;
+  /** Last time at which a majority had answered a heartbeat. */
+  quorumAtMs: number;
+  /** Number of the newest heartbeat round that reads wait for, and the newest that a majority has answered. */
+  round: number;
+  confirmedRound: number;
+  queue: Submission[];
+  queueBytes: number;
+  publishing: { readonly token: number; readonly frame: Frame; readonly waiters: readonly Waiter[] } | null;
+  waiters: Waiter[];
+  readonly overlay: Overlay;
+  reads: { readonly id: number; round: number | null; readonly deadlineMs: number }[];
+}
+
+export type Role = { readonly kind: 'follower' } | Candidate | Leader;
+
+export type Join =
+  | { readonly kind: 'undecided' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'blocked'; readonly reason: BlockedReason; readonly message: string };
+
+/** The leader, or the candidate whose claim waits for its majority, that this member heard of last. */
+export interface KnownLeader {
+  readonly pod: string;
+  readonly clusterId: string;
+  readonly epoch: Epoch;
+  readonly opened: boolean;
+  readonly position: Position;
+  readonly acknowledged: Position;
+  readonly heardAtMs: number;
+}
+
+export interface Peer {
+  readonly report: MessageOf<'report'>;
+  readonly heardAtMs: number;
+}
+
+export interface Reader {
+  active: boolean;
+  /** Sequence of the last message that was read. */
+  seq: number;
+  readAtMs: number;
+  readonly orphans: Map<string, { readonly frame: Frame; readonly seq: number }>;
+  orphanBytes: number;
+  /** A log end that this member wants to take over and lacks frames of. */
+  target: Position | null;
+  fetch: { readonly token: number; readonly peer: string; readonly fromIndex: number } | null;
+  /** Where the next fetch begins, and from which of the peers. */
+  fetchCursor: number;
+  fetchTries: number;
+  fetchAtMs: number;
+}
+
+export interface Member {
+  readonly config: MemberConfig;
+  readonly identity: string;
+  now: Instant;
+  effects: Effect[];
+  lastToken: number;
+  readonly log: Log;
+  readonly store: Store;
+  /** Frames of the log that are not applied yet, in order. */
+  uncommitted: Frame[];
+  /** Highest index of the log that is known to be acknowledged. */
+  acknowledgedIndex: number;
+  promise: Epoch;
+  durable: { promise: Epoch; position: Position };
+  readonly persisting: Map<number, { readonly promise: Epoch; readonly position: Position; readonly then?: () => void }>;
+  /** Highest epoch seen anywhere: the next claim goes above it. */
+  highestEpoch: Epoch;
+  readonly lease: LeaseView;
+  /** Electable members in the order of failover.csv. */
+  order: readonly string[];
+  connected: boolean;
+  readonly reader: Reader;
+  role: Role;
+  join: Join;
+  locating: { readonly token: number; readonly atMs: number } | null;
+  leader: KnownLeader | null;
+  /** Followed, or was, a leader that opened, since this process started. */
+  followed: boolean;
+  /** Caught up with a leader since this process started: the start gate (I7). */
+  synced: boolean;
+  readonly peers: Map<string, Peer>;
+  campaignAfterMs: number;
+  /** Leadership was handed to this member: it tries until then, whatever the Lease says. */
+  grantedUntilMs: number;
+  reportedAtMs: number;
+  stopping: { readonly sinceMs: number; released: boolean } | null;
+  refusal: { readonly reason: string; readonly message: string } | null;
+  reloading: boolean;
+}
+
+/** A member whose journal holds nothing yet; `recover` adds what it does hold. */
+export function createMember(config: MemberConfig, promise: Epoch): Member {
+  const identity = leaseIdentity(config.pod, config.podUid, config.session);
+  return {
+    config,
+    identity,
+    now: { nowMs: 0, wallMs: 0, nonce: '' },
+    effects: [],
+    lastToken: 0,
+    log: new Log(),
+    store: new Store(),
+    uncommitted: [],
+    acknowledgedIndex: 0,
+    promise,
+    durable: { promise, position: emptyPosition },
+    persisting: new Map(),
+    highestEpoch: promise,
+    lease: new LeaseView(identity, config.timings),
+    order: [],
+    connected: false,
+    reader: {
+      active: false,
+      seq: 0,
+      readAtMs: 0,
+      orphans: new Map(),
+      orphanBytes: 0,
+      target: null,
+      fetch: null,
+      fetchCursor: 0,
+      fetchTries: 0,
+      fetchAtMs: Number.NEGATIVE_INFINITY,
+    },
+    role: { kind: 'follower' },
+    join: { kind: 'undecided' },
+    locating: null,
+    leader: null,
+    followed: false,
+    synced: false,
+    peers: new Map(),
+    campaignAfterMs: 0,
+    grantedUntilMs: Number.NEGATIVE_INFINITY,
+    reportedAtMs: Number.NEGATIVE_INFINITY,
+    stopping: null,
+    refusal: null,
+    reloading: false,
+  };
+}
+
+/** Adds the next frame of the journal, before the first input. */
+export function recover(m: Member, frame: Frame, seq: number): void {
+  m.log.append(frame, seq);
+  m.uncommitted.push(frame);
+  // At start-up the last frame's epoch and nonce override a promise of the same number: its append raised the promise in the same write.
+  if (compareEpochs(frame.epoch, m.promise) >= 0) m.promise = frame.epoch;
+  sawEpoch(m, frame.epoch);
+  m.durable = { promise: m.promise, position: m.log.position() };
+  acknowledge(m, frame.acknowledgedIndex);
+}
+
+export const majority = (m: Member): number => Math.floor(m.config.members / 2) + 1;
+export const isElectable = (m: Member): boolean => m.config.kind === 'member';
+export const newToken = (m: Member): number => (m.lastToken += 1);
+
+export function note(m: Member, level: 'info' | 'warn' | 'error', message: string, fields: Record<string, unknown> = {}): void {
+  m.effects.push({ kind: 'note', level, message, fields });
+}
+
+export function sawEpoch(m: Member, epoch: Epoch): void {
+  if (compareEpochs(epoch, m.highestEpoch) > 0) m.highestEpoch = epoch;
+}
+
+/** Writes to the journal what the log and the promise already say; `then` runs when it is durable. */
+export function persist(m: Member, step: PersistStep, then?: () => void): number {
+  const token = newToken(m);
+  m.persisting.set(token, { promise: m.promise, position: m.log.position(), ...(then === undefined ? {} : { then }) });
+  m.effects.push({ kind: 'persist', token, step });
+  return token;
+}
+
+/** Frames up to `index` of the own log are acknowledged: they become part of the state. */
+export function acknowledge(m: Member, index: number): void {
+  const reached = Math.min(index, m.log.length);
+  if (reached > m.acknowledgedIndex) m.acknowledgedIndex = reached;
+  let count = 0;
+  for (const frame of m.uncommitted) {
+    if (frame.index > m.acknowledgedIndex) break;
+    m.store.apply(frame);
+    m.effects.push({ kind: 'applied', frame });
+    count += 1;
+  }
+  if (count > 0) m.uncommitted.splice(0, count);
+}
+
+/** Counted in the round that is open: by its session, so that a round never outlives those who were in it. */
+export function inRound(m: Member): boolean {
+  const round = m.lease.record?.round;
+  return round?.counted.some(({ pod, session }) => pod === m.config.pod && session === m.config.session) ?? false;
+}
+
+/** May stand for election without a new start round. */
+export const isEligible = (m: Member): boolean =>
+  isElectable(m) && m.stopping === null && m.join.kind === 'running' && (m.followed || inRound(m));
+
+/** An open leader, this member itself included, was heard of lately. */
+export function hearsLeader(m: Member, silenceMs: number = coreLimits.leaderSilenceMs): boolean {
+  return m.role.kind === 'leader' || (m.leader !== null && m.leader.opened && m.now.nowMs - m.leader.heardAtMs < silenceMs);
+}
+
+/** What this member has durable, as it tells the others. */
+export function ownReport(m: Member, round: number): MessageOf<'report'> {
+  return {
+    kind: 'report',
+    from: m.config.pod,
+    identity: m.identity,
+    promise: m.durable.promise,
+    position: m.durable.position,
+    eligible: isEligible(m),
+    synced: m.synced,
+    round,
+  };
+}
+
+/** Members, this one included, that report this very promise; with what they have durable of the own log (`0` when it is parted from it). */
+export function promisedTo(m: Member, epoch: Epoch): { readonly pod: string; readonly index: number; readonly round: number }[] {
+  const own = { ...ownReport(m, Number.MAX_SAFE_INTEGER) };
+  const reports = [own, ...m.order.filter((pod) => pod !== m.config.pod).flatMap((pod) => m.peers.get(pod)?.report ?? [])];
+  return reports
+    .filter(({ promise }) => sameEpoch(promise, epoch))
+    .map(({ from, position, round }) => ({ pod: from, index: m.log.contains(position.index, position.hash) ? position.index : 0, round }));
+}
+
+/** The value that a majority of `spec.members` has reached, 0 when fewer than a majority have spoken. */
+export function reachedByMajority(m: Member, values: readonly number[]): number {
+  return [...values].sort((a, b) => b - a)[majority(m) - 1] ?? 0;
+}
+
+export const isMoreAdvanced = (a: Position, b: Position): boolean => comparePositions(a, b) > 0;
