@@ -8,7 +8,7 @@ import { controlClusterStatusSchema, maxDisasterRecoveryReplicas, maxMembers } f
 import { form, rules } from './validation.ts';
 
 /** Leaves room for what Kubernetes appends to it in pod names, labels and DNS names (63 characters each). */
-export const maxNameLength = 40;
+const maxNameLength = 40;
 
 /** Volumes of the sidecar are named so. */
 export const ownVolumePrefix = 'controlcluster-';
@@ -211,7 +211,7 @@ const templateSchema = z.object({
     .describe('A pod specification, as in a Deployment. The sidecar is added to it. Without containers the pod runs the sidecar alone.'),
 });
 
-export const controlClusterSpecSchema = z.object({
+const controlClusterSpecSchema = z.object({
   members: z
     .int()
     .min(1)

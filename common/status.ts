@@ -7,9 +7,9 @@ import { highWaterMarkSchema, memberPhases } from './report.ts';
 export const maxMembers = 7;
 export const maxDisasterRecoveryReplicas = 8;
 
-export const clusterPhases = ['Pending', 'Gathering', 'Electing', 'Running', 'Degraded', 'Blocked'] as const;
+const clusterPhases = ['Pending', 'Gathering', 'Electing', 'Running', 'Degraded', 'Blocked'] as const;
 export type ClusterPhase = (typeof clusterPhases)[number];
-export const conditionTypes = ['Available', 'Progressing', 'Degraded', 'GateOpen', 'MemberBlocked', 'DisasterRecoveryReady'] as const;
+const conditionTypes = ['Available', 'Progressing', 'Degraded', 'GateOpen', 'MemberBlocked', 'DisasterRecoveryReady'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 
 const identifier = () => z.string().max(253);

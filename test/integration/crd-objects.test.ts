@@ -51,7 +51,7 @@ async function versions(objects: readonly KubernetesObject[]): Promise<Record<st
 async function pods(objects: readonly KubernetesObject[]): Promise<V1Pod[]> {
   const made: V1Pod[] = [];
   for (const set of objects.filter(({ kind }) => kind === 'StatefulSet') as V1StatefulSet[]) {
-    const { metadata, spec } = set.spec?.template ?? {};
+    const { metadata, spec }: { metadata?: object; spec?: Plain<V1PodSpec> } = set.spec?.template ?? {};
     const name = `${set.metadata?.name ?? ''}-0`;
     const claim = { name: dataVolume, persistentVolumeClaim: { claimName: `${dataVolume}-${name}` } };
     const pod = {
