@@ -1,0 +1,170 @@
+// `npm run demo`: a Kubernetes, the operator by Helm, the example, and a write that is read back elsewhere, with the commands to go on.
+// `npm run demo -- down` removes what it made. Can be run again at any time; changes no cluster but the one that it names first.
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ClusterError } from '../cluster/command.ts';
+import { checkout, exclusively } from '../cluster/state.ts';
+import { tearDown } from '../cluster/teardown.ts';
+import {
+  attemptKubectl,
+  chooseTarget,
+  exists,
+  helm,
+  kubectl,
+  prepareTarget,
+  removeKind,
+  requireReachable,
+  targetOf,
+  type Choice,
+  type Target,
+} from './target.ts';
+import { observeCluster, observeRelease, readStatus, watchUntilDone } from './view.ts';
+
+const release = 'controlcluster';
+const namespace = 'controlcluster-system';
+const cluster = 'trading';
+const container = 'control';
+const example = join(checkout, 'examples', 'trading.yaml');
+const recoveryNodes = 'topology.kubernetes.io/region=dr';
+/** Marks the namespace as the demo's own, to be removed by `down`. */
+const demoLabel = 'controlcluster.io/demo=true';
+const waitMs = 10 * 60_000;
+
+const usage = `npm run demo [-- [--context NAME] [--set KEY=VALUE]...]   installs and shows it
+npm run demo -- down [--context NAME]                     removes it
+
+  --context NAME   a context of your kubeconfig; otherwise kind, otherwise the bundled Kubernetes
+  --set KEY=VALUE  a value of the chart, for example operator.image.repository=registry.example/operator`;
+
+const heading = (text: string): void => {
+  console.log(`\n== ${text}`);
+};
+
+async function install(choice: Choice, values: readonly string[]): Promise<Target> {
+  heading(choice.why);
+  const target = await prepareTarget(choice);
+  await requireReachable(target);
+  heading(`helm install ${release}`);
+  const present = await attemptKubectl(target, ['get', 'namespace', namespace]);
+  if (present.code !== 0) {
+    await kubectl(target, ['create', 'namespace', namespace]);
+    await kubectl(target, ['label', 'namespace', namespace, demoLabel]);
+  }
+  const settings = [...target.values, ...values.flatMap((value) => ['--set', value])];
+  await helm(target, ['upgrade', '--install', release, join(checkout, 'charts', 'controlcluster'), '--namespace', namespace, ...settings]);
+  await watchUntilDone(() => observeRelease(target, namespace), waitMs);
+  return target;
+}
+
+async function makeCluster(target: Target): Promise<void> {
+  heading('kubectl apply -f examples/trading.yaml');
+  const startedMs = performance.now();
+  await kubectl(target, ['apply', '--filename', example]);
+  const recoveryNode = (await kubectl(target, ['get', 'nodes', '--selector', recoveryNodes, '--output', 'name'])) !== '';
+  if (!recoveryNode) console.log(`No node is labelled ${recoveryNodes}, so the disaster-recovery replica finds no place.`);
+  await watchUntilDone(() => observeCluster(target, cluster, recoveryNode), waitMs);
+  console.log(`Ready ${((performance.now() - startedMs) / 1000).toFixed(1)} s after kubectl apply.\n`);
+  console.log((await kubectl(target, ['get', 'controlcluster', cluster])).trimEnd());
+}
+
+/** Calls the Process API from inside the user's container, where no credentials are needed. */
+async function call(target: Target, pod: string, method: string, path: string, value?: unknown): Promise<string> {
+  const script = `
+    const [, path, method, body] = process.argv;
+    const response = await fetch(process.env.CONTROLCLUSTER_URL + path, { method, body, headers: body ? { 'content-type': 'application/json' } : {} });
+    console.log(await response.text());
+    process.exitCode = response.ok ? 0 : 1;`;
+  const body = value === undefined ? [] : [JSON.stringify(value)];
+  const command = ['node', '--input-type=module', '--eval', script, '--', path, method, ...body];
+  return (await kubectl(target, ['exec', pod, '--container', container, '--', ...command])).trim();
+}
+
+async function writeAndRead(target: Target): Promise<void> {
+  const status = await readStatus(target, cluster);
+  const leader = status?.leader;
+  const others = (status?.members ?? []).filter(({ ready, name }) => ready && name !== leader);
+  const writer = others.find(({ role }) => role === 'follower');
+  const reader = others.find(({ role }) => role === 'dr') ?? writer;
+  if (writer === undefined || reader === undefined)
+    throw new ClusterError(`There is no follower of ${leader ?? 'anyone'} to write through.`);
+  heading(`A write through ${writer.name}, a follower; it passes it on to ${leader ?? 'the leader'}`);
+  const written = await call(target, writer.name, 'PUT', '/v1/state/limits/EURUSD', { max: 5_000_000, by: 'demo' });
+  console.log(`PUT /v1/state/limits/EURUSD {"max":5000000,"by":"demo"}\n${written}`);
+  const { uid } = JSON.parse(written) as { uid: number };
+  heading(`The same on ${reader.name}, ${reader.role === 'dr' ? 'which only ever follows' : 'from its own memory'}`);
+  const path = `/v1/state/limits/EURUSD?minUid=${String(uid)}`;
+  console.log(`GET ${path}\n${await call(target, reader.name, 'GET', path)}`);
+}
+
+function suggest(target: Target): void {
+  const commands = [
+    ...target.shell,
+    `kubectl get controlcluster ${cluster} --watch`,
+    `kubectl logs ${cluster}-0 --container ${container} --follow`,
+    `kubectl delete pod ${cluster}-0                # another member leads at once`,
+    `kubectl describe controlcluster ${cluster}     # what happened, and why`,
+    'kubectl explain controlcluster.spec      # what can be set',
+    'npm run demo -- down                     # removes all of it',
+  ];
+  heading('Next');
+  console.log(commands.map((command) => `  ${command}`).join('\n'));
+}
+
+/** Removes the release, the example and their volumes; what else the cluster holds stays. */
+async function removeFrom(target: Target): Promise<void> {
+  await requireReachable(target);
+  const quietly = ['--ignore-not-found', '--wait', '--timeout=3m'];
+  const present = await attemptKubectl(target, ['get', 'crd', 'controlclusters.controlcluster.io']);
+  if (present.code === 0) await kubectl(target, ['delete', ...quietly, '--filename', example]);
+  await kubectl(target, ['delete', ...quietly, 'persistentvolumeclaims', '--selector', `controlcluster.io/cluster=${cluster}`]);
+  await helm(target, ['uninstall', release, '--namespace', namespace, '--ignore-not-found', '--wait', '--timeout', '3m']);
+  const ours = ['--namespace', namespace, '--selector', `app.kubernetes.io/instance=${release}`];
+  await kubectl(target, ['delete', ...quietly, 'persistentvolumeclaims', ...ours]);
+  if (present.code === 0) {
+    const others = await kubectl(target, ['get', 'controlclusters', '--all-namespaces', '--output', 'name']);
+    if (others.trim() === '') await kubectl(target, ['delete', ...quietly, 'crd', 'controlclusters.controlcluster.io']);
+    else console.log(`There are other ControlClusters, so their definition stays:\n${others.trim()}`);
+  }
+  await kubectl(target, ['delete', ...quietly, 'namespace', '--selector', demoLabel]);
+}
+
+async function down(context: string | undefined): Promise<void> {
+  if (context !== undefined) {
+    await removeFrom(await targetOf(await chooseTarget(context)));
+    console.log(`Removed from ${context}.`);
+    return;
+  }
+  const [kind, bundled] = [await exists('kind'), await exists('bundled')];
+  if (kind) await removeKind();
+  if (bundled) await exclusively(async () => tearDown());
+  console.log(kind || bundled ? 'The cluster of the demo is gone.' : 'There is no cluster of the demo.');
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { context: { type: 'string' }, set: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help === true) {
+    console.log(usage);
+    return;
+  }
+  if (positionals.length === 1 && positionals[0] === 'down') {
+    await down(values.context);
+    return;
+  }
+  if (positionals.length > 0) throw new ClusterError(usage);
+  const target = await install(await chooseTarget(values.context), values.set ?? []);
+  await makeCluster(target);
+  await writeAndRead(target);
+  suggest(target);
+}
+
+try {
+  await main();
+} catch (error) {
+  const expected = error instanceof ClusterError || (error instanceof TypeError && 'code' in error);
+  if (!expected) throw error;
+  console.error(`\n${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,138 @@
+// The cluster that the demo runs on, in this order: the one of `--context`; kind, where Docker and kind are; otherwise the bundled one.
+// Makes the last two when they are not there. Whoever takes a target gets kubectl and helm that speak to that cluster and no other.
+import { binary } from '../cluster/build.ts';
+import { attempt, ClusterError, run, type CommandResult } from '../cluster/command.ts';
+import { natsReference } from '../cluster/image.ts';
+import { checkout, kubeconfigPath, readState } from '../cluster/state.ts';
+import { up } from '../cluster/up.ts';
+
+const kindName = 'controlcluster';
+/** Three nodes for members, one for the disaster-recovery replica. */
+const kindConfig = `
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+  - role: control-plane
+  - { role: worker, labels: { topology.kubernetes.io/region: main } }
+  - { role: worker, labels: { topology.kubernetes.io/region: main } }
+  - { role: worker, labels: { topology.kubernetes.io/region: main } }
+  - { role: worker, labels: { topology.kubernetes.io/region: dr } }
+`;
+const images = ['operator', 'sidecar'] as const;
+const developmentImages = images.flatMap((name) => ['--set', `${name}.image.tag=dev`]);
+
+export type TargetKind = 'context' | 'kind' | 'bundled';
+
+export interface Choice {
+  readonly kind: TargetKind;
+  readonly context: string | null;
+  /** A sentence for the person who asked for the demo. */
+  readonly why: string;
+}
+
+export interface Target {
+  readonly kind: TargetKind;
+  readonly kubectl: readonly string[];
+  readonly helm: readonly string[];
+  /** What to set in the chart for this cluster. */
+  readonly values: readonly string[];
+  /** What a person enters so that `kubectl` alone means this cluster; empty when there is nothing to enter. */
+  readonly shell: readonly string[];
+}
+
+const succeeds = async (program: string, ...args: string[]): Promise<boolean> => {
+  const result = await attempt(program, args).catch(() => null);
+  return result?.code === 0;
+};
+
+export async function chooseTarget(context: string | undefined): Promise<Choice> {
+  if (context !== undefined) return { kind: 'context', context, why: `The cluster of the context ${context}, as asked for.` };
+  if (!(await succeeds('kind', 'version'))) return bundled('kind is not installed');
+  if (!(await succeeds('docker', 'info'))) return bundled('Docker does not run');
+  return { kind: 'kind', context: `kind-${kindName}`, why: 'A kind cluster, since Docker and kind are here.' };
+}
+
+const bundled = (reason: string): Choice => ({
+  kind: 'bundled',
+  context: null,
+  why: `The bundled Kubernetes, since ${reason}; npm run demo -- --context NAME takes a cluster of yours.`,
+});
+
+/** Makes the cluster ready to install into, images included. Throws ClusterError with what to do. */
+export async function prepareTarget(choice: Choice): Promise<Target> {
+  if (choice.kind === 'bundled') await up();
+  if (choice.kind === 'kind') await prepareKind();
+  return targetOf(choice);
+}
+
+/** The target as it is. */
+export async function targetOf({ kind, context }: Choice): Promise<Target> {
+  if (kind === 'bundled') {
+    const [kubectl, helm] = [await binary('kubectl'), await binary('helm')];
+    return {
+      kind,
+      kubectl: [kubectl, '--kubeconfig', kubeconfigPath],
+      helm: [helm, '--kubeconfig', kubeconfigPath],
+      values: [...developmentImages, '--set', `nats.image.tag=${natsReference.split(':')[1] ?? ''}`],
+      shell: [`export KUBECONFIG=${kubeconfigPath}`, `alias kubectl=${kubectl} helm=${helm}`],
+    };
+  }
+  const name = context ?? '';
+  const program = async (wanted: 'kubectl' | 'helm'): Promise<string> =>
+    (await succeeds(wanted, ...(wanted === 'kubectl' ? ['version', '--client'] : ['version']))) ? wanted : binary(wanted);
+  return {
+    kind,
+    kubectl: [await program('kubectl'), '--context', name],
+    helm: [await program('helm'), '--kube-context', name],
+    values: kind === 'kind' ? developmentImages : [],
+    shell: [`kubectl config use-context ${name}`],
+  };
+}
+
+async function prepareKind(): Promise<void> {
+  const present = (await run('kind', ['get', 'clusters'])).split('\n').includes(kindName);
+  if (!present) await run('kind', ['create', 'cluster', '--name', kindName, '--config', '-', '--wait', '5m'], { input: kindConfig });
+  const ca = process.env['NODE_EXTRA_CA_CERTS'];
+  const secrets = ca === undefined ? [] : ['--secret', `id=ca,src=${ca}`];
+  for (const name of images) {
+    const tag = `controlcluster/${name}:dev`;
+    await run('docker', ['build', ...secrets, '--file', `${checkout}/Dockerfile.${name}`, '--tag', tag, checkout], {
+      env: { DOCKER_BUILDKIT: '1' },
+    });
+    await run('kind', ['load', 'docker-image', tag, '--name', kindName]);
+  }
+}
+
+/** Whether the demo's own cluster of this kind exists. */
+export async function exists(kind: 'kind' | 'bundled'): Promise<boolean> {
+  if (kind === 'bundled') return (await readState())?.owner === checkout;
+  const clusters = await attempt('kind', ['get', 'clusters']).catch(() => null);
+  return clusters !== null && clusters.stdout.split('\n').includes(kindName);
+}
+
+export async function removeKind(): Promise<void> {
+  await run('kind', ['delete', 'cluster', '--name', kindName]);
+}
+
+/** Standard output. Throws ClusterError with kubectl's words when it fails. */
+export async function kubectl(target: Target, args: readonly string[], input?: string): Promise<string> {
+  const [program = '', ...first] = target.kubectl;
+  return run(program, [...first, ...args], input === undefined ? {} : { input });
+}
+
+export async function attemptKubectl(target: Target, args: readonly string[]): Promise<CommandResult> {
+  const [program = '', ...first] = target.kubectl;
+  return attempt(program, [...first, ...args]);
+}
+
+/** Throws ClusterError with helm's words when it fails. */
+export async function helm(target: Target, args: readonly string[]): Promise<string> {
+  const [program = '', ...first] = target.helm;
+  return run(program, [...first, ...args]);
+}
+
+/** Throws ClusterError when the context cannot be reached. */
+export async function requireReachable(target: Target): Promise<void> {
+  const answer = await attemptKubectl(target, ['version', '--request-timeout=10s']);
+  if (answer.code !== 0) throw new ClusterError(`The cluster does not answer:\n${answer.stderr.trim()}`);
+}

@@ -1,0 +1,89 @@
+// What the demo is waiting for, live: on a terminal a block that renews itself, otherwise a line for each thing that has changed.
+// Reads through kubectl; the words about a ControlCluster are those of its status, whoever reads it with `kubectl describe` sees the same.
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { controlClusterStatusSchema, type ControlClusterStatus } from '../../common/status.ts';
+import { ClusterError } from '../cluster/command.ts';
+import { attemptKubectl, type Target } from './target.ts';
+
+const pollMs = 500;
+const defaultColumns = 120;
+
+const workloadSchema = z.object({
+  items: z.array(
+    z.object({
+      metadata: z.object({ name: z.string() }),
+      spec: z.object({ replicas: z.int() }),
+      status: z.object({ readyReplicas: z.int().default(0) }),
+    }),
+  ),
+});
+const resourceSchema = z.object({ status: controlClusterStatusSchema.prefault({}) });
+
+export interface Progress {
+  readonly lines: readonly string[];
+  readonly done: boolean;
+}
+
+/** The operator and NATS. Done when each has a replica that is ready. */
+export async function observeRelease(target: Target, namespace: string): Promise<Progress> {
+  const answer = await attemptKubectl(target, ['get', 'deployments,statefulsets', '--namespace', namespace, '--output', 'json']);
+  if (answer.code !== 0) return { lines: [firstLine(answer.stderr)], done: false };
+  const { items } = workloadSchema.parse(JSON.parse(answer.stdout));
+  return {
+    lines: items.map(({ metadata, spec, status }) => `${metadata.name}: ${String(status.readyReplicas)} of ${String(spec.replicas)} ready`),
+    done: items.length > 0 && items.every(({ status }) => status.readyReplicas > 0),
+  };
+}
+
+export async function readStatus(target: Target, name: string): Promise<ControlClusterStatus | null> {
+  const answer = await attemptKubectl(target, ['get', 'controlcluster', name, '--output', 'json']);
+  return answer.code === 0 ? resourceSchema.parse(JSON.parse(answer.stdout)).status : null;
+}
+
+/** The ControlCluster and its pods. Done when it runs; without a node for the disaster-recovery replica, when all members are ready. */
+export async function observeCluster(target: Target, name: string, recoveryNode: boolean): Promise<Progress> {
+  const status = await readStatus(target, name);
+  if (status === null) return { lines: [`${name}: not there yet`], done: false };
+  const why = status.phase === 'Running' ? undefined : status.conditions?.find(({ type }) => type === 'Available')?.message;
+  const members = status.members ?? [];
+  const membersReady =
+    members.length > 0 && members.every(({ role, ready, name: pod }) => ready || role === 'dr' || pod.startsWith(`${name}-dr-`));
+  return {
+    lines: [
+      `${name}: ${status.phase ?? 'Pending'}${why === undefined ? '' : `: ${why}`}`,
+      ...members.map((member) => {
+        const reason = member.ready ? [] : [member.reason, member.message].filter((text) => text !== undefined);
+        return `  ${member.name}: ${[member.phase, ...reason].join(': ')}`;
+      }),
+    ],
+    done: status.phase === 'Running' || (!recoveryNode && membersReady),
+  };
+}
+
+/** Shows until it is done. Throws ClusterError with what it saw last when that takes longer than `timeoutMs`. */
+export async function watchUntilDone(observe: () => Promise<Progress>, timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  let shown: readonly string[] = [];
+  for (;;) {
+    const { lines, done } = await observe();
+    show(lines, shown);
+    shown = lines;
+    if (done) return;
+    if (performance.now() > deadlineMs)
+      throw new ClusterError(`Not ready after ${String(timeoutMs / 60_000)} minutes:\n${lines.join('\n')}`);
+    await delay(pollMs);
+  }
+}
+
+function show(lines: readonly string[], before: readonly string[]): void {
+  if (!process.stdout.isTTY) {
+    for (const line of lines.filter((each) => !before.includes(each))) console.log(line);
+    return;
+  }
+  const width = (process.stdout.columns || defaultColumns) - 1;
+  if (before.length > 0) process.stdout.write(`\x1b[${String(before.length)}A`);
+  process.stdout.write(`\x1b[J${lines.map((line) => `${line.replaceAll('\n', ' ').slice(0, width)}\n`).join('')}`);
+}
+
+const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
