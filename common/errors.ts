@@ -169,3 +169,5 @@ export class AppError extends Error {
     return errorCatalogue[this.code].retryable;
   }
 }
+
+export const isAppError = (error: unknown): error is AppError => error instanceof AppError;

@@ -1,0 +1,187 @@
+// The Process API's view of a member: one write path for all interfaces (K2), reads with a named consistency (I9), forwarding to the leader.
+import type { Logger } from 'pino';
+import { AppError } from '../common/errors.ts';
+import type { MemberReport } from '../common/report.ts';
+import type { Change } from './core/frame.ts';
+import type { SubmitResult } from './core/io.ts';
+import { decodeRequest, encodeJson, type PeerRequest } from './core/message.ts';
+import { coreLimits } from './core/state.ts';
+import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
+import { leaderOf, memberReport, roleView } from './member-report.ts';
+import type { ArchivedTail, Journal, Peers } from './ports.ts';
+import { fetchBytes, tickMs, type Runtime } from './runtime.ts';
+
+const readTimeoutMs = 5000;
+/** A forwarded call outlives the leader's own time-out, so that the leader's answer is the one that counts. */
+const forwardTimeoutMs = coreLimits.submitTimeoutMs + 2000;
+
+export interface ControlProcessOptions {
+  readonly runtime: Runtime;
+  readonly journal: Journal;
+  readonly peers: Peers;
+  readonly address: string;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+export class LocalProcess implements ControlProcess {
+  readonly #options: ControlProcessOptions;
+
+  constructor(options: ControlProcessOptions) {
+    this.#options = options;
+    options.peers.onRequest((payload) => this.#answerPeer(payload));
+  }
+
+  get #member() {
+    return this.#options.runtime.member;
+  }
+
+  get uid(): number {
+    return this.#member.store.uid;
+  }
+
+  async submit(change: Change): Promise<ChangeReceipt> {
+    if (this.#member.config.kind === 'dr') throw new AppError('always_follower', 'This pod is a disaster-recovery replica.');
+    if (this.#member.role.kind === 'leader') return receiptOf(await this.#submitHere(change));
+    const leader = leaderOf(this.#member);
+    if (leader === null) throw new AppError('no_leader', 'No leader is known here.');
+    return receiptOf(parseResult(await this.#forward(leader, { kind: 'submit', change }, 'outcome_unknown')) as SubmitResult);
+  }
+
+  #submitHere(change: Change): Promise<SubmitResult> {
+    return this.#options.runtime.submit(change, Buffer.byteLength(JSON.stringify(change)));
+  }
+
+  async #forward(
+    leader: string,
+    request: PeerRequest | { readonly kind: 'submit'; readonly change: Change },
+    lost: 'outcome_unknown' | 'no_leader',
+  ): Promise<Uint8Array> {
+    try {
+      return await this.#options.peers.request(leader, encodeJson(request), forwardTimeoutMs);
+    } catch (error) {
+      if (error instanceof AppError) throw new AppError(lost, `The leader ${leader} did not answer.`, error);
+      throw error;
+    }
+  }
+
+  async waitFor(consistency: Consistency): Promise<StateRead> {
+    if (consistency.kind === 'local') return { uid: this.uid };
+    const uid = consistency.kind === 'minUid' ? consistency.uid : await this.#confirmedUid();
+    await this.#until(() => this.uid >= uid);
+    return { uid: this.uid };
+  }
+
+  async #confirmedUid(): Promise<number> {
+    const leader = leaderOf(this.#member);
+    if (leader === null) throw new AppError('no_leader', 'No leader is known here.');
+    const result =
+      this.#member.role.kind === 'leader'
+        ? await this.#options.runtime.confirmRead()
+        : (parseResult(await this.#forward(leader, { kind: 'readUid' }, 'no_leader')) as Awaited<ReturnType<Runtime['confirmRead']>>);
+    if (result.kind === 'refused') throw new AppError(result.code, result.detail);
+    return result.uid;
+  }
+
+  #until(condition: () => boolean): Promise<void> {
+    if (condition()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const stop = this.onChange(() => {
+        if (!condition()) return;
+        finish();
+        resolve();
+      });
+      const timer = setTimeout(() => {
+        finish();
+        reject(new AppError('not_in_sync', `This member is at UID ${String(this.uid)}.`));
+      }, readTimeoutMs);
+      const finish = (): void => {
+        clearTimeout(timer);
+        stop();
+      };
+    });
+  }
+
+  get(key: string): StateEntry | undefined {
+    const entry = this.#member.store.get(key);
+    return entry === undefined ? undefined : { key, ...entry };
+  }
+
+  list(prefix: string, limit: number, after: string): StateEntry[] {
+    return this.#member.store.list(prefix, limit, after).map(({ key, entry }) => ({ key, ...entry }));
+  }
+
+  async changes(fromUid: number, limit: number): Promise<LoggedChange[]> {
+    const found: LoggedChange[] = [];
+    const { log, store } = this.#member;
+    const index = log.indexOfUid(Math.max(fromUid, 1));
+    if (index === 0 || index > store.index) return found;
+    const acknowledgedIndex = store.index;
+    for (const { frame } of await this.#options.journal.read(index, fetchBytes)) {
+      if (frame.index > acknowledgedIndex) break;
+      for (const [at, change] of frame.changes.entries()) {
+        const uid = frame.firstUid + at;
+        if (uid >= fromUid && found.length < limit) found.push({ ...change, uid, epoch: frame.epoch.number, timeMs: frame.timeMs });
+      }
+    }
+    return found;
+  }
+
+  role(): RoleView {
+    return roleView(this.#member);
+  }
+
+  report(): MemberReport {
+    return memberReport(this.#member, this.#options);
+  }
+
+  archives(): Promise<ArchivedTail[]> {
+    return this.#options.journal.archives();
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#options.runtime.onChange(listener);
+  }
+
+  started(): boolean {
+    return this.#member.synced;
+  }
+
+  ready(): boolean {
+    const { phase } = this.report();
+    return phase === 'Leading' || phase === 'Following';
+  }
+
+  async handOver(): Promise<void> {
+    this.#options.runtime.handOver();
+    const deadlineMs = performance.now() + coreLimits.handOverTimeoutMs + 500;
+    while (this.#member.stopping?.released !== true && performance.now() < deadlineMs)
+      await new Promise((resolve) => setTimeout(resolve, tickMs));
+  }
+
+  async #answerPeer(payload: Uint8Array): Promise<Uint8Array> {
+    const request = decodeRequest(payload);
+    switch (request?.kind) {
+      case 'submit':
+        return encodeJson(await this.#submitHere(request.change as Change));
+      case 'readUid':
+        return encodeJson(await this.#options.runtime.confirmRead());
+      case 'locate':
+        return encodeJson(this.#options.runtime.locate(request.index));
+      case 'frames':
+        return this.#options.runtime.packedFrames(request.fromIndex);
+      case undefined:
+        return encodeJson({ kind: 'refused', code: 'invalid_request', detail: 'The request is not of a known form.' });
+    }
+  }
+}
+
+/** An answer of our own kind, from a member of the same cluster. */
+function parseResult(payload: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder().decode(payload));
+}
+
+function receiptOf(result: SubmitResult): ChangeReceipt {
+  if (result.kind === 'refused') throw new AppError(result.code, result.detail);
+  return { uid: result.uid, epoch: result.epoch, duplicate: result.duplicate };
+}

@@ -1,0 +1,44 @@
+// What a member says of itself: to the operator on its Lease, to people over the Process API, and in the status file.
+import type { HighWaterMark, MemberReport } from '../common/report.ts';
+import type { RoleView } from './http/process.ts';
+import { phaseOf } from './core/member.ts';
+import { isEligible, type Member } from './core/state.ts';
+
+export function memberReport(m: Member, { address, version }: { readonly address: string; readonly version: string }): MemberReport {
+  const { pod, podUid, session, kind } = m.config;
+  return {
+    version: 1,
+    pod,
+    podUid,
+    session,
+    role: kind,
+    ...phaseOf(m),
+    clusterId: m.log.clusterId,
+    promise: m.durable.promise,
+    position: m.durable.position,
+    acknowledged: acknowledged(m),
+    eligible: isEligible(m),
+    leader: leaderOf(m),
+    lag: m.role.kind === 'leader' ? 0 : Math.max((m.leader?.acknowledged.uid ?? m.store.uid) - m.store.uid, 0),
+    address,
+    sidecarVersion: version,
+  };
+}
+
+function acknowledged(m: Member): HighWaterMark | null {
+  const { epoch, uid, index, hash } = m.log.position(m.acknowledgedIndex);
+  return index === 0 ? null : { epoch, uid, index, hash };
+}
+
+export function leaderOf(m: Member): string | null {
+  if (m.role.kind === 'leader') return m.config.pod;
+  return m.leader?.opened === true ? m.leader.pod : null;
+}
+
+export function roleView(m: Member): RoleView {
+  const { phase } = phaseOf(m);
+  const follows = phase === 'Following';
+  const role = m.role.kind === 'leader' ? 'leader' : !follows ? 'none' : m.config.kind === 'dr' ? 'dr' : 'follower';
+  const epoch = m.role.kind === 'leader' ? m.role.epoch : (m.leader?.epoch ?? m.promise);
+  return { role, phase, epoch: epoch.number, leader: leaderOf(m), uid: m.store.uid };
+}

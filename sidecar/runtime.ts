@@ -1,0 +1,344 @@
+// The loop around the core: inputs from the adapters go in one at a time, effects go out to them, completions come back as inputs.
+// It decides nothing about the protocol. One instance lives as long as the process; a reload builds the core anew from the journal.
+import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { Logger } from 'pino';
+import { isAppError } from '../common/errors.ts';
+import type { Change, Frame } from './core/frame.ts';
+import type { Effect, Input, LocatedEnd, ReadResult, SubmitResult } from './core/io.ts';
+import { phaseOf, step } from './core/member.ts';
+import { decodeMessage, encodeJson, packFrames, unpackFrames, type PeerRequest } from './core/message.ts';
+import { createMember, isEligible, recover, type Member, type MemberConfig } from './core/state.ts';
+import type { Journal, LeaderLease, LogStream, OwnPod, Peers } from './ports.ts';
+import { memberReport } from './member-report.ts';
+
+export const tickMs = 50;
+const fetchTimeoutMs = 3000;
+const locateTimeoutMs = 1000;
+/** Bytes of frames that one answer to a peer carries; the core's limit on one frame keeps it below the payload limit of NATS. */
+export const fetchBytes = 512 * 1024;
+const reloadDelayMs = 1000;
+
+export interface RuntimePorts {
+  readonly journal: Journal;
+  readonly stream: LogStream;
+  readonly peers: Peers;
+  /** `null` for a DR replica: it may not touch the leader Lease at all (I4). */
+  readonly lease: LeaderLease | null;
+  readonly ownPod: OwnPod;
+  readonly log: Logger;
+}
+
+export interface RuntimeOptions {
+  readonly member: MemberConfig;
+  /** `host:port` of the Process API. */
+  readonly address: string;
+  readonly version: string;
+}
+
+interface Waiting<T> {
+  readonly resolve: (result: T) => void;
+}
+
+export class Runtime {
+  readonly #ports: RuntimePorts;
+  readonly #options: RuntimeOptions;
+  #member: Member;
+  readonly #inputs: Input[] = [];
+  #running = false;
+  #lastId = 0;
+  readonly #submissions = new Map<number, Waiting<SubmitResult>>();
+  readonly #reads = new Map<number, Waiting<ReadResult>>();
+  readonly #listeners = new Set<() => void>();
+  #publishing: AbortController | null = null;
+  #readerGeneration = 0;
+  #shown = '';
+  #ticker: NodeJS.Timeout | null = null;
+  #order: readonly string[] = [];
+  #connected = false;
+
+  private constructor(ports: RuntimePorts, options: RuntimeOptions, member: Member) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#member = member;
+  }
+
+  /** Reads the journal and is ready to start. Rejects as `Journal.recovered` does. */
+  static async create(ports: RuntimePorts, options: RuntimeOptions): Promise<Runtime> {
+    return new Runtime(ports, options, await recoverMember(ports, options));
+  }
+
+  get member(): Member {
+    return this.#member;
+  }
+
+  start(): void {
+    const { lease, peers } = this.#ports;
+    lease?.watch((record) => this.input({ kind: 'lease', record }));
+    peers.onMessage((payload) => {
+      const message = decodeMessage(payload);
+      if (message !== null && message.from !== this.#options.member.pod) this.input({ kind: 'message', message });
+    });
+    this.#ticker = setInterval(() => this.input({ kind: 'tick' }), tickMs);
+  }
+
+  stop(): void {
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#ticker = null;
+    this.#publishing?.abort();
+  }
+
+  /** Electable members in the order of failover.csv. */
+  setOrder(members: readonly string[]): void {
+    this.#order = members;
+    this.input({ kind: 'order', members });
+  }
+
+  setConnected(connected: boolean): void {
+    this.#connected = connected;
+    this.input({ kind: 'connection', connected });
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Commits on this member, which must lead. */
+  submit(change: Change, bytes: number): Promise<SubmitResult> {
+    return new Promise((resolve) => {
+      const id = (this.#lastId += 1);
+      this.#submissions.set(id, { resolve });
+      this.input({ kind: 'submit', id, change, bytes });
+    });
+  }
+
+  /** Confirms on this member, which must lead, that it still does; the UID holds every change acknowledged before the call (I9). */
+  confirmRead(): Promise<ReadResult> {
+    return new Promise((resolve) => {
+      const id = (this.#lastId += 1);
+      this.#reads.set(id, { resolve });
+      this.input({ kind: 'read', id });
+    });
+  }
+
+  handOver(): void {
+    this.input({ kind: 'handOver' });
+  }
+
+  /** What this member's log has at `index`, for a peer that joins. */
+  locate(index: number): LocatedEnd {
+    return { index, hash: this.#member.log.hashAt(index) ?? null };
+  }
+
+  async packedFrames(fromIndex: number): Promise<Uint8Array> {
+    const frames = await this.#ports.journal.read(fromIndex, fetchBytes);
+    return packFrames(frames.map(({ frame }) => frame.bytes));
+  }
+
+  input(input: Input): void {
+    this.#inputs.push(input);
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        const now = { nowMs: performance.now(), wallMs: Date.now(), nonce: randomBytes(8).toString('hex') };
+        for (const effect of step(this.#member, next, now)) this.#perform(effect);
+      }
+    } finally {
+      this.#running = false;
+    }
+    this.#publishStatus();
+  }
+
+  #perform(effect: Effect): void {
+    const { peers, log, lease } = this.#ports;
+    switch (effect.kind) {
+      case 'persist':
+        return this.#persist(effect);
+      case 'readStream':
+        return this.#readStream(effect.afterSeq, effect.hash);
+      case 'askLastSeq':
+        return this.#settle(this.#ports.stream.lastSeq(), (seq) => ({ kind: 'lastSeq', token: effect.token, seq }));
+      case 'publish':
+        return this.#publish(effect.token, effect.frame, effect.expectedSeq);
+      case 'abortPublish':
+        this.#publishing?.abort();
+        return;
+      case 'fetch':
+        return this.#fetch(effect.token, effect.from, effect.fromIndex);
+      case 'load':
+        return this.#load(effect.token, effect.fromIndex);
+      case 'locate':
+        return this.#locate(effect.token, effect.leader, effect.index);
+      case 'send':
+        return peers.send(effect.to, encodeJson(effect.message));
+      case 'writeLease':
+        if (lease !== null)
+          this.#settle(lease.write(effect.holder, effect.version), (result) => ({ kind: 'leaseWritten', result: result ?? 'unavailable' }));
+        return;
+      case 'answer':
+        this.#submissions.get(effect.id)?.resolve(effect.result);
+        this.#submissions.delete(effect.id);
+        return;
+      case 'answerRead':
+        this.#reads.get(effect.id)?.resolve(effect.result);
+        this.#reads.delete(effect.id);
+        return;
+      case 'applied':
+        return;
+      case 'reload':
+        this.#reload(effect.reason, 0);
+        return;
+      case 'note':
+        log[effect.level](effect.fields, effect.message);
+        return;
+    }
+  }
+
+  /** An operating failure is a `null` result; anything else is a defect and ends the process. */
+  #settle<T>(work: Promise<T>, toInput: (result: T | null) => Input): void {
+    const member = this.#member;
+    const done = (result: T | null): void => {
+      if (member === this.#member) this.input(toInput(result));
+    };
+    work.then(done, (error: unknown) => {
+      if (!isAppError(error)) return crash(error);
+      this.#ports.log.debug({ code: error.code, detail: error.detail }, 'request not answered');
+      done(null);
+    });
+  }
+
+  #persist({ token, step: journalStep }: Extract<Effect, { kind: 'persist' }>): void {
+    const member = this.#member;
+    this.#ports.journal.write(journalStep).then(
+      (archived) => {
+        if (archived !== null) this.#ports.log.warn({ ...archived }, 'discarded changes archived');
+        if (member === this.#member) this.input({ kind: 'persisted', token });
+      },
+      (error: unknown) => {
+        if (!isAppError(error)) return crash(error);
+        if (member !== this.#member) return;
+        this.#ports.log.error({ code: error.code, detail: error.detail }, 'journal does not take the write');
+        this.#reload(error.code, reloadDelayMs);
+      },
+    );
+  }
+
+  #readStream(afterSeq: number, hash: string): void {
+    const generation = (this.#readerGeneration += 1);
+    const member = this.#member;
+    this.#ports.stream.read(afterSeq, hash, (event) => {
+      if (generation !== this.#readerGeneration || member !== this.#member) return;
+      if (event.kind === 'frame') this.input({ kind: 'streamFrame', seq: event.seq, bytes: event.bytes });
+      else if (event.kind === 'restarted') this.input({ kind: 'streamRestarted' });
+    });
+  }
+
+  #publish(token: number, frame: Frame, expectedSeq: number): void {
+    this.#publishing?.abort();
+    const controller = new AbortController();
+    this.#publishing = controller;
+    this.#settle(this.#ports.stream.publish(frame, expectedSeq, controller.signal), (outcome) => ({
+      kind: 'published',
+      token,
+      seq: outcome?.kind === 'stored' ? outcome.seq : null,
+    }));
+  }
+
+  #request(to: string, request: PeerRequest, timeoutMs: number): Promise<Uint8Array> {
+    return this.#ports.peers.request(to, encodeJson(request), timeoutMs);
+  }
+
+  #fetch(token: number, from: string, fromIndex: number): void {
+    const answer = this.#request(from, { kind: 'frames', fromIndex }, fetchTimeoutMs);
+    this.#settle(answer, (packed) => ({ kind: 'fetched', token, frames: packed === null ? [] : (unpackFrames(packed) ?? []) }));
+  }
+
+  #locate(token: number, leader: string, index: number): void {
+    const answer = this.#request(leader, { kind: 'locate', index }, locateTimeoutMs);
+    this.#settle(answer, (payload) => ({ kind: 'located', token, end: payload === null ? null : parseLocated(payload) }));
+  }
+
+  #load(token: number, fromIndex: number): void {
+    this.#settle(this.#ports.journal.read(fromIndex, 1), (frames) => ({
+      kind: 'loaded',
+      token,
+      frames: (frames ?? []).map(({ frame }) => frame),
+    }));
+  }
+
+  /** Everybody who waits is told that the outcome is unknown; then the core begins anew with what the disk has. */
+  #reload(reason: string, delayMs: number): void {
+    this.#ports.log.warn({ reason }, 'reloads from the journal');
+    const old = this.#member;
+    old.reloading = true;
+    this.#publishing?.abort();
+    for (const { resolve } of this.#submissions.values())
+      resolve({ kind: 'refused', code: 'outcome_unknown', detail: 'this member reloads its journal' });
+    for (const { resolve } of this.#reads.values())
+      resolve({ kind: 'refused', code: 'no_leader', detail: 'this member reloads its journal' });
+    this.#submissions.clear();
+    this.#reads.clear();
+    setTimeout(() => {
+      // A write of nothing is durable only after all the steps before it.
+      this.#ports.journal
+        .write({})
+        .then(() => recoverMember(this.#ports, this.#options))
+        .then((member) => this.#replace(old, member))
+        .catch((error: unknown) => {
+          if (!isAppError(error)) return crash(error);
+          this.#reload(error.code, reloadDelayMs);
+        });
+    }, delayMs);
+  }
+
+  #replace(old: Member, member: Member): void {
+    member.lease.observe(old.lease.record, performance.now());
+    // This process goes on: it keeps its place in the round, and what it had joined.
+    member.join = old.join;
+    member.followed = old.followed;
+    this.#member = member;
+    this.input({ kind: 'order', members: this.#order });
+    this.input({ kind: 'connection', connected: this.#connected });
+  }
+
+  /** Tells Kubernetes and the listeners what changed; nothing when nothing did. */
+  #publishStatus(): void {
+    const m = this.#member;
+    const { phase, reason } = phaseOf(m);
+    const shown = `${phase}|${reason ?? ''}|${String(m.log.length)}|${String(m.store.index)}|${m.leader?.pod ?? ''}|${String(m.synced)}|${String(isEligible(m))}|${String(m.promise.number)}`;
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.#ports.ownPod.report(memberReport(m, this.#options));
+    this.#ports.ownPod.labelRole(m.config.kind === 'dr' ? 'dr' : m.role.kind === 'leader' ? 'leader' : 'follower');
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+async function recoverMember({ journal }: RuntimePorts, { member: config }: RuntimeOptions): Promise<Member> {
+  const member = createMember(config, journal.promise);
+  for await (const { frame, seq } of journal.recovered()) {
+    recover(member, frame, seq);
+    member.effects.length = 0;
+  }
+  return member;
+}
+
+function parseLocated(payload: Uint8Array): LocatedEnd | null {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(payload)) as Partial<LocatedEnd>;
+    return typeof value.index === 'number' && (typeof value.hash === 'string' || value.hash === null)
+      ? { index: value.index, hash: value.hash }
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A defect, not an operating failure: end the process with the error, rather than go on in a state that nobody thought of. */
+function crash(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}

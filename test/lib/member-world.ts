@@ -1,0 +1,306 @@
+// Several members, one stream, one Lease and a network in one process, driven by hand: each effect of the core is carried out in memory.
+// Time moves only with `run`; order is that of a queue, so that a test reads like the story it tells. Not a simulator of faults at random.
+import { sha256 } from '../../sidecar/journal/sha256.ts';
+import type { Frame } from '../../sidecar/core/frame.ts';
+import type { Effect, Input, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
+import type { LeaseRecord } from '../../sidecar/core/lease.ts';
+import { phaseOf, step } from '../../sidecar/core/member.ts';
+import { createMember, recover, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
+import { noEpoch, type Epoch } from '../../common/position.ts';
+import type { HighWaterMark } from '../../common/report.ts';
+
+const tickMs = 50;
+
+interface Node {
+  readonly pod: string;
+  readonly kind: 'member' | 'dr';
+  member: Member | null;
+  frames: SequencedFrame[];
+  promise: Epoch;
+  readAfter: number | null;
+  sessions: number;
+  archived: Frame[];
+  results: Map<number, SubmitResult>;
+}
+
+export class MemberWorld {
+  readonly nodes: Node[];
+  readonly stream: Frame[] = [];
+  lease: LeaseRecord = { holder: '', leaseDurationMs: 6000, version: '0', round: null };
+  nowMs = 1000;
+  /** Pods whose messages, stream and Lease are out of reach. */
+  readonly cut = new Set<string>();
+  readonly #members: string[];
+  readonly #options: Partial<MemberConfig>;
+  #work: (() => void)[] = [];
+  #nonce = 0;
+  #submission = 0;
+
+  constructor(members: number, options: Partial<MemberConfig> = {}, replicas = 0) {
+    this.#options = options;
+    const node = (pod: string, kind: Node['kind']): Node => ({
+      pod,
+      kind,
+      member: null,
+      frames: [],
+      promise: noEpoch,
+      readAfter: null,
+      sessions: 0,
+      archived: [],
+      results: new Map(),
+    });
+    this.nodes = [
+      ...Array.from({ length: members }, (_, at) => node(`m-${String(at)}`, 'member')),
+      ...Array.from({ length: replicas }, (_, at) => node(`m-dr-${String(at)}`, 'dr')),
+    ];
+    this.#members = this.nodes.filter(({ kind }) => kind === 'member').map(({ pod }) => pod);
+  }
+
+  node(pod: string): Node {
+    const found = this.nodes.find((node) => node.pod === pod);
+    if (found === undefined) throw new Error(`no node ${pod}`);
+    return found;
+  }
+
+  member(pod: string): Member {
+    const { member } = this.node(pod);
+    if (member === null) throw new Error(`${pod} is down`);
+    return member;
+  }
+
+  phase(pod: string): string {
+    return phaseOf(this.member(pod)).phase;
+  }
+
+  leader(): string | null {
+    return this.nodes.find(({ member }) => member?.role.kind === 'leader')?.pod ?? null;
+  }
+
+  start(pod: string): void {
+    const node = this.node(pod);
+    node.sessions += 1;
+    const config: MemberConfig = {
+      pod,
+      podUid: `uid-${pod}`,
+      session: `${pod}-${String(node.sessions)}`,
+      kind: node.kind,
+      members: this.#members.length,
+      durability: 'Quorum',
+      divergedMember: 'Archive',
+      timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+      sha256,
+      ...this.#options,
+    };
+    const member = createMember(config, node.promise);
+    for (const { frame, seq } of node.frames) recover(member, frame, seq);
+    node.member = member;
+    node.readAfter = null;
+    this.#input(node, { kind: 'order', members: this.#members });
+    this.#input(node, { kind: 'connection', connected: true });
+  }
+
+  crash(pod: string): void {
+    this.node(pod).member = null;
+  }
+
+  /** What the operator does when every member waits. */
+  openRound(designated: string, highWaterMark: HighWaterMark | null = null): void {
+    const counted = this.nodes.flatMap(({ pod, member, kind }) =>
+      member !== null && kind === 'member' ? [{ pod, session: member.config.session }] : [],
+    );
+    const clusterId = this.nodes.flatMap(({ frames }) => frames[0]?.frame.clusterId ?? [])[0] ?? 'cluster';
+    this.#writeLease('', {
+      version: 1,
+      number: (this.lease.round?.number ?? 0) + 1,
+      clusterId,
+      members: this.#members.length,
+      designated,
+      counted,
+      highWaterMark,
+      openedAt: '2026-01-01T00:00:00Z',
+    });
+  }
+
+  clearLease(): void {
+    this.#writeLease('', this.lease.round);
+  }
+
+  submit(pod: string, key: string, value: string, idempotencyKey?: string): () => SubmitResult | undefined {
+    const node = this.node(pod);
+    const id = (this.#submission += 1);
+    const change = { operations: [{ put: { key, value } }], ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
+    this.#input(node, { kind: 'submit', id, change, bytes: JSON.stringify(change).length });
+    return () => node.results.get(id);
+  }
+
+  handOver(pod: string): void {
+    this.#input(this.node(pod), { kind: 'handOver' });
+  }
+
+  /** Lets time pass until the condition holds; throws when it does not within `limitMs`. */
+  until(what: string, condition: () => boolean, limitMs = 20_000): void {
+    const endMs = this.nowMs + limitMs;
+    while (!condition()) {
+      if (this.nowMs > endMs) throw new Error(`never: ${what}; ${this.describe()}`);
+      this.run(tickMs);
+    }
+  }
+
+  describe(): string {
+    return this.nodes
+      .map(
+        ({ pod, member }) => `${pod} ${member === null ? 'down' : `${JSON.stringify(phaseOf(member))} log ${String(member.log.length)}`}`,
+      )
+      .join('; ');
+  }
+
+  run(durationMs: number): void {
+    const endMs = this.nowMs + durationMs;
+    while (this.nowMs < endMs) {
+      this.nowMs += tickMs;
+      for (const node of this.nodes) this.#input(node, { kind: 'tick' });
+      this.#drain();
+    }
+  }
+
+  #reaches(a: string, b: string): boolean {
+    return !this.cut.has(a) && !this.cut.has(b);
+  }
+
+  #writeLease(holder: string, round: LeaseRecord['round']): void {
+    this.lease = { ...this.lease, holder, round, version: String(Number(this.lease.version) + 1) };
+  }
+
+  #drain(): void {
+    for (const node of this.nodes) this.#deliver(node);
+    for (let next = this.#work.shift(); next !== undefined; next = this.#work.shift()) {
+      next();
+      for (const node of this.nodes) this.#deliver(node);
+    }
+  }
+
+  /** The Lease as it is, and the next message of the stream. */
+  #deliver(node: Node): void {
+    if (node.member === null || this.cut.has(node.pod)) return;
+    if (node.kind === 'member' && node.member.lease.record?.version !== this.lease.version) {
+      this.#input(node, { kind: 'lease', record: this.lease });
+    }
+    while (node.readAfter !== null && node.readAfter < this.stream.length) {
+      const frame = this.stream[node.readAfter];
+      node.readAfter += 1;
+      if (frame !== undefined) this.#input(node, { kind: 'streamFrame', seq: node.readAfter, bytes: frame.bytes });
+    }
+  }
+
+  /** The stream loses all after its first `length` messages: readers beyond it begin anew. */
+  loseStreamAfter(length: number): void {
+    this.stream.length = length;
+    for (const node of this.nodes) {
+      if (node.readAfter === null || node.readAfter <= length) continue;
+      node.readAfter = 0;
+      this.#input(node, { kind: 'streamRestarted' });
+    }
+  }
+
+  #input(node: Node, input: Input): void {
+    if (node.member === null) return;
+    this.#nonce += 1;
+    const effects = step(node.member, input, { nowMs: this.nowMs, wallMs: this.nowMs, nonce: String(this.#nonce).padStart(16, '0') });
+    for (const effect of effects) this.#perform(node, node.member, effect);
+  }
+
+  /** Carries an effect out later, unless the member has crashed by then. */
+  #later(node: Node, member: Member, work: () => Input | null): void {
+    this.#work.push(() => {
+      if (node.member !== member) return;
+      const input = work();
+      if (input !== null) this.#input(node, input);
+    });
+  }
+
+  #perform(node: Node, member: Member, effect: Effect): void {
+    switch (effect.kind) {
+      case 'persist':
+        return this.#later(node, member, () => this.#persist(node, effect));
+      case 'readStream':
+        node.readAfter = this.stream[effect.afterSeq - 1]?.hash === effect.hash ? effect.afterSeq : 0;
+        if (effect.afterSeq > 0 && node.readAfter === 0) this.#later(node, member, () => ({ kind: 'streamRestarted' }));
+        return;
+      case 'askLastSeq':
+        return this.#later(node, member, () => ({
+          kind: 'lastSeq',
+          token: effect.token,
+          seq: this.cut.has(node.pod) ? null : this.stream.length,
+        }));
+      case 'publish':
+        return this.#later(node, member, () => {
+          if (this.cut.has(node.pod)) return null;
+          const stored = this.stream.length === effect.expectedSeq;
+          if (stored) this.stream.push(effect.frame);
+          return { kind: 'published', token: effect.token, seq: stored ? this.stream.length : null };
+        });
+      case 'fetch':
+        return this.#later(node, member, () => ({
+          kind: 'fetched',
+          token: effect.token,
+          frames: this.#framesOf(node, effect.from, effect.fromIndex),
+        }));
+      case 'load':
+        return this.#later(node, member, () => ({
+          kind: 'loaded',
+          token: effect.token,
+          frames: node.frames.slice(effect.fromIndex - 1).map(({ frame }) => frame),
+        }));
+      case 'locate':
+        return this.#later(node, member, () => {
+          const leader = this.node(effect.leader).member;
+          const hash = leader?.log.hashAt(effect.index) ?? null;
+          return {
+            kind: 'located',
+            token: effect.token,
+            end: leader === null || !this.#reaches(node.pod, effect.leader) ? null : { index: effect.index, hash },
+          };
+        });
+      case 'send':
+        for (const to of this.nodes) {
+          if (to === node || (effect.to !== '*' && effect.to !== to.pod)) continue;
+          this.#work.push(() => {
+            if (this.#reaches(node.pod, to.pod)) this.#input(to, { kind: 'message', message: effect.message });
+          });
+        }
+        return;
+      case 'writeLease':
+        return this.#later(node, member, () => {
+          if (this.cut.has(node.pod)) return { kind: 'leaseWritten', result: 'unavailable' };
+          const current = this.lease.version === effect.version;
+          if (current) this.#writeLease(effect.holder, this.lease.round);
+          return { kind: 'leaseWritten', result: current ? 'written' : 'conflict' };
+        });
+      case 'answer':
+        node.results.set(effect.id, effect.result);
+        return;
+      case 'reload':
+        this.#work.push(() => this.start(node.pod));
+        return;
+      case 'abortPublish':
+      case 'answerRead':
+      case 'applied':
+      case 'note':
+        return;
+    }
+  }
+
+  #persist(node: Node, { token, step: { promise, truncateTo, frames } }: Extract<Effect, { kind: 'persist' }>): Input {
+    if (promise !== undefined) node.promise = promise;
+    if (truncateTo !== undefined) node.archived.push(...node.frames.splice(truncateTo).map(({ frame }) => frame));
+    if (frames !== undefined) node.frames.push(...frames);
+    return { kind: 'persisted', token };
+  }
+
+  #framesOf(node: Node, from: string, fromIndex: number): Uint8Array[] {
+    if (!this.#reaches(node.pod, from) || this.node(from).member === null) return [];
+    return this.node(from)
+      .frames.slice(fromIndex - 1)
+      .map(({ frame }) => frame.bytes);
+  }
+}
