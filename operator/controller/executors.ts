@@ -4,9 +4,9 @@ import { annotations, leaderLeaseName } from '../../common/names.ts';
 import { podOfIdentity } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
 import { AppError } from '../../common/errors.ts';
-import { digestOf, differences } from '../core/drift.ts';
+import { digestOf, differences, isOurs } from '../core/drift.ts';
 import { evidenceOfEnd } from '../core/leadership.ts';
-import { objectKey, ownerOf, type KubeObject, type ObservedLease } from '../core/observed.ts';
+import { objectKey, type KubeObject, type ObservedLease } from '../core/observed.ts';
 import type { Action } from '../core/plan.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { applyPatch, mergePatch, type Answer, type KubeApi } from './kube-api.ts';
@@ -109,7 +109,7 @@ async function podHasEnded(lease: ObservedLease, { api, cluster }: Context): Pro
 
 async function belongsToOthers(object: KubeObject, context: Context): Promise<boolean> {
   const answer = await context.api.send('GET', pathOf(object, context));
-  return answer.kind === 'ok' && ownerOf(answer.body as KubeObject) !== context.cluster.metadata.uid;
+  return answer.kind === 'ok' && !isOurs(answer.body as KubeObject, context.cluster.metadata.uid);
 }
 
 /** Remembers the refusal, so that the status tells it and the same object is not sent again at once. */

@@ -2,12 +2,18 @@
 // What a newer version of us no longer asks for is found by the digest, an annotation that is part of every object we apply.
 // Writes nothing; what differs is put back by an apply.
 import { group } from '../../common/names.ts';
-import type { KubeObject } from './observed.ts';
+import { ownerOf, type KubeObject } from './observed.ts';
 
 /** Digest of the object as we asked for it; set by the controller on every desired object. */
 export const digestAnnotation = `${group}/applied`;
 
 export const digestOf = (object: KubeObject): string => object.metadata.annotations?.[digestAnnotation] ?? '';
+
+/** Made for this cluster. One that has lost its owner (orphaned, or edited by hand) is taken back; one of another owner is left alone. */
+export function isOurs(object: KubeObject, clusterUid: string): boolean {
+  const owner = ownerOf(object);
+  return owner === clusterUid || (owner === undefined && digestOf(object) !== '');
+}
 
 /** Lists that the API server merges by key, so that others may add elements of their own. All other lists are replaced whole. */
 const keyedLists: Readonly<Record<string, readonly string[]>> = {

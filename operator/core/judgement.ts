@@ -1,9 +1,9 @@
 // All that is concluded from one observation, before anything is done about it: who leads, whether a start round is due, what is to be rolled out.
 // Status, events and actions are made from this, so that they cannot disagree.
 import { annotations } from '../../common/names.ts';
-import { digestOf } from './drift.ts';
+import { digestOf, isOurs } from './drift.ts';
 import { judgeLeadership, type Leadership } from './leadership.ts';
-import { membersOf, objectKey, ownerOf, type MemberView, type Observed } from './observed.ts';
+import { membersOf, objectKey, type MemberView, type Observed } from './observed.ts';
 import { decideRollout, type Rollout } from './rollout.ts';
 import { decideStartRound, type StartDecision } from './start-round.ts';
 
@@ -38,8 +38,8 @@ function hindranceOf({ cluster, desired, live, refusals }: Observed): Judgement[
     const refusal = refusals.get(key);
     if (refusal?.digest === digestOf(object))
       return { reason: 'Refused', message: `${object.kind} ${object.metadata.name}: ${refusal.message}` };
-    const owner = live.get(key);
-    if (owner !== undefined && ownerOf(owner.object) !== cluster.metadata.uid)
+    const found = live.get(key);
+    if (found !== undefined && !isOurs(found.object, cluster.metadata.uid))
       return {
         reason: 'NameTaken',
         message: `${object.kind} ${object.metadata.name} exists and belongs to something else. Remove it, or choose another name.`,

@@ -2,7 +2,7 @@
 // What is done may fail or come too late at any point: the next observation sees what is there and plans anew.
 import type { ControlClusterStatus } from '../../common/status.ts';
 import type { StartRound } from '../../common/report.ts';
-import { differences, digestOf } from './drift.ts';
+import { differences, digestOf, isOurs } from './drift.ts';
 import { eventsOf, type EventRecord } from './events.ts';
 import type { Witness } from './leadership.ts';
 import { judge, type Judgement } from './judgement.ts';
@@ -54,7 +54,7 @@ function planLease({ cluster, leaderLease }: Observed, { leadership, start }: Ju
 
 function planObjects({ cluster, desired, live, refusals }: Observed): Action[] {
   if (desired.kind === 'invalid') return [];
-  const owner = cluster.metadata.uid;
+  const { uid } = cluster.metadata;
   const actions: Action[] = [];
   for (const object of desired.objects) {
     const key = objectKey(object);
@@ -62,15 +62,15 @@ function planObjects({ cluster, desired, live, refusals }: Observed): Action[] {
     const refusal = refusals.get(key);
     if (refusal?.digest === digestOf(object) && refusal.retryInMs > 0) actions.push({ kind: 'planAgain', afterMs: refusal.retryInMs });
     else if (found === undefined) actions.push({ kind: 'applyObject', object, absent: true });
-    else if (isOurs(found.object, owner) && differences(object, found.object).join() !== found.tolerated)
+    else if (isAlive(found.object) && isOurs(found.object, uid) && differences(object, found.object).join() !== found.tolerated)
       actions.push({ kind: 'applyObject', object, absent: false });
   }
   const wanted = new Set(desired.objects.map(objectKey));
-  const surplus = [...live].filter(([key, { object }]) => !wanted.has(key) && isOurs(object, owner));
+  const surplus = [...live].filter(([key, { object }]) => !wanted.has(key) && isAlive(object) && ownerOf(object) === uid);
   return [...actions, ...surplus.map(([, { object }]): Action => ({ kind: 'deleteObject', object }))];
 }
 
-const isOurs = (object: KubeObject, owner: string): boolean => ownerOf(object) === owner && object.metadata.deletionTimestamp === undefined;
+const isAlive = (object: KubeObject): boolean => object.metadata.deletionTimestamp === undefined;
 
 function planRollout({ rollout }: Judgement): Action[] {
   if (rollout.kind !== 'replace') return [];

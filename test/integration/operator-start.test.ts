@@ -1,13 +1,14 @@
 // The operator from an applied manifest to a running cluster, at a real API server with its controllers; kubelets and sidecars are played.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseDurationMs } from '../../common/duration.ts';
+import { labels } from '../../common/names.ts';
 import type { KubeApi } from '../../operator/controller/kube-api.ts';
 import type { Operator } from '../../operator/controller/operator.ts';
-import { namespacedPath, podKind } from '../../operator/controller/resource-kind.ts';
+import { clusterKind, namespacedPath, ownedKinds, podKind } from '../../operator/controller/resource-kind.ts';
 import { ActingCluster, positionAt } from '../lib/acting-cluster.ts';
-import { startApiServer, type ApiServer } from '../lib/api-server.ts';
+import type { ApiServer } from '../lib/api-server.ts';
 import { eventually } from '../lib/eventually.ts';
-import { clientOf, createCluster, runOperator } from '../lib/operator-under-test.ts';
+import { clientOf, createCluster, runOperator, startOperatorServer } from '../lib/operator-under-test.ts';
 
 const withinMs = 20_000;
 const members = ['trading-0', 'trading-1', 'trading-2'];
@@ -18,7 +19,7 @@ let trading: ActingCluster;
 let serial = 0;
 
 beforeAll(async () => {
-  server = await startApiServer({ controllers: true });
+  server = await startOperatorServer({ controllers: true });
   api = clientOf(server);
   operator = await runOperator(server);
 });
@@ -38,6 +39,15 @@ afterEach(async () => {
 
 const status = async () => (await trading.cluster()).status;
 const condition = async (type: string) => (await status())?.conditions?.find((one) => one.type === type);
+
+async function wordsOfScheduler(pod: string): Promise<string> {
+  const { conditions = [] } = (await trading.get(podKind, pod))?.status as {
+    conditions?: { type: string; reason: string; message: string }[];
+  };
+  const scheduled = conditions.find(({ type }) => type === 'PodScheduled');
+  if (scheduled === undefined) throw new Error(`the scheduler has not looked at ${pod}`);
+  return `${pod} (${scheduled.reason}: ${scheduled.message})`;
+}
 
 async function podsExist(names: readonly string[]): Promise<void> {
   await eventually(async () => {
@@ -89,7 +99,8 @@ describe('start', () => {
     await eventually(async () => {
       const gate = await condition('GateOpen');
       expect(gate?.status).toBe('False');
-      expect(gate?.message).toMatch(/Waits for 3 of 3 members: trading-0 \(\w+: .*no nodes available/);
+      expect(gate?.message).toContain('Waits for 3 of 3 members');
+      for (const pod of members) expect(gate?.message).toContain(await wordsOfScheduler(pod));
     }, withinMs);
     expect((await status())?.phase).toBe('Gathering');
     expect(await trading.round()).toBeNull();
@@ -154,5 +165,23 @@ describe('leader Lease', () => {
     await eventually(async () => {
       expect(await trading.holder()).toBe('');
     }, 3_000);
+  });
+});
+
+describe('deletion', () => {
+  test('of the ControlCluster leaves nothing but the volume claims', async () => {
+    await waitingCluster([0, 0, 0], { disasterRecovery: { replicas: 1 } });
+    await eventually(async () => {
+      expect(await trading.round()).not.toBeNull();
+    }, withinMs);
+    await trading.stop();
+    await api.send('DELETE', namespacedPath(clusterKind, trading.namespace, 'trading'));
+    const kinds = ownedKinds.map(({ plural }) => plural).join();
+    await eventually(async () => {
+      const left = await server.kubectl(['get', `pods,podgroups,${kinds}`, '-n', trading.namespace, '-l', labels.cluster, '-o', 'name']);
+      expect(left.stdout).toBe('');
+    }, 60_000);
+    const claims = await server.kubectl(['get', 'persistentvolumeclaims', '-n', trading.namespace, '-o', 'name']);
+    expect(claims.stdout.trim().split('\n')).toHaveLength(4);
   });
 });

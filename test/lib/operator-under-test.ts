@@ -1,4 +1,4 @@
-// Operators at a real API server, as many as a test wants, and a client with all rights beside them.
+// Operators at a real API server, as many as a test wants, each with no more rights than the chart gives; and a client with all rights beside them.
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import { apiVersion, kind } from '../../common/names.ts';
@@ -6,14 +6,32 @@ import { KubeApi } from '../../operator/controller/kube-api.ts';
 import { startOperator, type Operator } from '../../operator/controller/operator.ts';
 import { clusterKind, namespacedPath } from '../../operator/controller/resource-kind.ts';
 import { parseConfig } from '../../operator/config.ts';
-import type { ApiServer } from './api-server.ts';
+import { startApiServer, type ApiServer } from './api-server.ts';
+import { releaseNamespace, renderChart } from './chart.ts';
 import { restrictedContainer } from './control-cluster.ts';
 
 const silent = { count: () => undefined };
 /** `CC_TEST_LOG=info` shows what the operators say. */
 const log = pino({ level: process.env.CC_TEST_LOG ?? 'silent' });
 
-export function kubeConfigOf({ kubeconfig }: ApiServer): KubeConfig {
+/** The user that an operator is to the API server. */
+export const operatorUser = `system:serviceaccount:${releaseNamespace}:controlcluster-operator`;
+
+/** An API server with the namespace, the account and the rights of the operator in it. */
+export async function startOperatorServer(options: { controllers?: boolean } = {}): Promise<ApiServer> {
+  const server = await startApiServer(options);
+  const { objects } = await renderChart();
+  const rights = objects.filter(
+    ({ kind: of, metadata }) => metadata.name === 'controlcluster-operator' && /^(ServiceAccount|ClusterRole)/.test(of),
+  );
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: releaseNamespace } };
+  const applied = await server.kubectl(['apply', '--filename=-'], { apiVersion: 'v1', kind: 'List', items: [namespace, ...rights] });
+  if (applied.code === 0) return server;
+  await server.stop();
+  throw new Error(applied.stderr);
+}
+
+function kubeConfigOf({ kubeconfig }: ApiServer): KubeConfig {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
   return config;
@@ -22,8 +40,10 @@ export function kubeConfigOf({ kubeconfig }: ApiServer): KubeConfig {
 export const clientOf = (server: ApiServer): KubeApi => new KubeApi(kubeConfigOf(server), silent);
 
 export function runOperator(server: ApiServer, identity = 'operator-0'): Promise<Operator> {
+  const kubeConfig = kubeConfigOf(server);
+  kubeConfig.users = kubeConfig.users.map((user) => ({ ...user, impersonateUser: operatorUser }));
   const config = parseConfig({
-    CC_NAMESPACE: 'default',
+    CC_NAMESPACE: releaseNamespace,
     CC_IDENTITY: identity,
     CC_PORT: '0',
     CC_SIDECAR_IMAGE: 'controlcluster/sidecar:test',
@@ -31,7 +51,7 @@ export function runOperator(server: ApiServer, identity = 'operator-0'): Promise
     CC_RENEW_DEADLINE: '2s',
     CC_RETRY_PERIOD: '500ms',
   });
-  return startOperator(kubeConfigOf(server), config, log);
+  return startOperator(kubeConfig, config, log);
 }
 
 /** Creates a ControlCluster with a container of the user's, with `spec` over it. Throws when it is refused. */
