@@ -66,12 +66,12 @@ function asFailure(name: string, result: CommandResult): StageResult {
   return { name, durationMs: result.durationMs, passed: 0, failed: result.exitCode === 0 ? 0 : 1, skipped: 0 };
 }
 
-/** The programs of the bundled cluster, built while the stages that do not need them run. Nothing to do when the cache has them. */
-async function buildPrograms(): Promise<StageResult> {
-  const logFile = `${artifacts}/cluster-build.log`;
-  const result = await runCommand(process.execPath, ['test/cluster/main.ts', 'build'], { output: 'keep', logFile, nice: 5 });
-  if (result.exitCode !== 0) console.error(`The bundled cluster was not built, see ${logFile}. Its end:\n${result.output.slice(-2_000)}`);
-  return asFailure('build', result);
+/** Beside the stages that need nothing of it. */
+async function prepare(): Promise<StageResult> {
+  const logFile = `${artifacts}/preparation.log`;
+  const result = await runCommand(process.execPath, ['test/preparation.ts'], { output: 'keep', logFile, nice: 5 });
+  if (result.exitCode !== 0) console.error(`The preparation failed, see ${logFile}. Its end:\n${result.output.slice(-2_000)}`);
+  return asFailure('preparation', result);
 }
 
 function selectStages(): StageName[] {
@@ -87,12 +87,13 @@ function selectStages(): StageName[] {
 
 async function runStages(stages: readonly StageName[]): Promise<StageResult[]> {
   const results: StageResult[] = [];
-  const build = stages.some((name) => needPrograms.has(name)) ? buildPrograms() : null;
-  let built = build === null;
+  const preparation = stages.some((name) => needPrograms.has(name)) ? prepare() : null;
+  let prepared = preparation === null;
   for (const name of stages) {
-    if (!built && build !== null && needPrograms.has(name)) {
-      results.push(await build);
-      built = true;
+    if (!prepared && preparation !== null && needPrograms.has(name)) {
+      console.log('\n== preparation');
+      results.push(await preparation);
+      prepared = true;
     }
     console.log(`\n== ${name}`);
     results.push(
