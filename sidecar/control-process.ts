@@ -5,7 +5,7 @@ import type { MemberReport } from '../common/report.ts';
 import type { Change } from './core/frame.ts';
 import type { SubmitResult } from './core/io.ts';
 import { decodeRequest, encodeJson, type PeerRequest } from './core/message.ts';
-import { coreLimits } from './core/state.ts';
+import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
 import { leaderOf, memberReport, roleView } from './member-report.ts';
 import type { ArchivedTail, Journal, Peers } from './ports.ts';
@@ -163,7 +163,7 @@ export class LocalProcess implements ControlProcess {
     const request = decodeRequest(payload);
     switch (request?.kind) {
       case 'submit':
-        return encodeJson(await this.#submitHere(request.change as Change));
+        return encodeJson(await this.#submitHere(request.change));
       case 'readUid':
         return encodeJson(await this.#options.runtime.confirmRead());
       case 'locate':

@@ -1,7 +1,7 @@
 // What a member says of itself: to the operator on its Lease, to people over the Process API, and in the status file.
 import type { HighWaterMark, MemberReport } from '../common/report.ts';
 import type { RoleView } from './http/process.ts';
-import { phaseOf } from './core/member.ts';
+import { phaseOf } from './core/phase.ts';
 import { isEligible, type Member } from './core/state.ts';
 
 export function memberReport(m: Member, { address, version }: { readonly address: string; readonly version: string }): MemberReport {

@@ -6,10 +6,13 @@ import type { Logger } from 'pino';
 import { isAppError } from '../common/errors.ts';
 import type { Change, Frame } from './core/frame.ts';
 import type { Effect, Input, LocatedEnd, ReadResult, SubmitResult } from './core/io.ts';
-import { phaseOf, step } from './core/member.ts';
+import { step } from './core/member.ts';
+import { phaseOf } from './core/phase.ts';
 import { decodeMessage, encodeJson, packFrames, unpackFrames, type PeerRequest } from './core/message.ts';
-import { createMember, isEligible, recover, type Member, type MemberConfig } from './core/state.ts';
+import { isEligible, type Member, type MemberConfig } from './core/state.ts';
 import type { Journal, LeaderLease, LogStream, OwnPod, Peers } from './ports.ts';
+import { Callers } from './callers.ts';
+import { crash, parseLocated, recoverMember } from './recovery.ts';
 import { memberReport } from './member-report.ts';
 
 export const tickMs = 50;
@@ -36,19 +39,14 @@ export interface RuntimeOptions {
   readonly version: string;
 }
 
-interface Waiting<T> {
-  readonly resolve: (result: T) => void;
-}
-
 export class Runtime {
   readonly #ports: RuntimePorts;
   readonly #options: RuntimeOptions;
   #member: Member;
   readonly #inputs: Input[] = [];
   #running = false;
-  #lastId = 0;
-  readonly #submissions = new Map<number, Waiting<SubmitResult>>();
-  readonly #reads = new Map<number, Waiting<ReadResult>>();
+  readonly #submissions = new Callers<SubmitResult>();
+  readonly #reads = new Callers<ReadResult>();
   readonly #listeners = new Set<() => void>();
   #publishing: AbortController | null = null;
   #readerGeneration = 0;
@@ -65,7 +63,7 @@ export class Runtime {
 
   /** Reads the journal and is ready to start. Rejects as `Journal.recovered` does. */
   static async create(ports: RuntimePorts, options: RuntimeOptions): Promise<Runtime> {
-    return new Runtime(ports, options, await recoverMember(ports, options));
+    return new Runtime(ports, options, await recoverMember(ports.journal, options.member));
   }
 
   get member(): Member {
@@ -106,20 +104,12 @@ export class Runtime {
 
   /** Commits on this member, which must lead. */
   submit(change: Change, bytes: number): Promise<SubmitResult> {
-    return new Promise((resolve) => {
-      const id = (this.#lastId += 1);
-      this.#submissions.set(id, { resolve });
-      this.input({ kind: 'submit', id, change, bytes });
-    });
+    return this.#submissions.wait((id) => this.input({ kind: 'submit', id, change, bytes }));
   }
 
   /** Confirms on this member, which must lead, that it still does; the UID holds every change acknowledged before the call (I9). */
   confirmRead(): Promise<ReadResult> {
-    return new Promise((resolve) => {
-      const id = (this.#lastId += 1);
-      this.#reads.set(id, { resolve });
-      this.input({ kind: 'read', id });
-    });
+    return this.#reads.wait((id) => this.input({ kind: 'read', id }));
   }
 
   handOver(): void {
@@ -178,13 +168,9 @@ export class Runtime {
           this.#settle(lease.write(effect.holder, effect.version), (result) => ({ kind: 'leaseWritten', result: result ?? 'unavailable' }));
         return;
       case 'answer':
-        this.#submissions.get(effect.id)?.resolve(effect.result);
-        this.#submissions.delete(effect.id);
-        return;
+        return this.#submissions.answer(effect.id, effect.result);
       case 'answerRead':
-        this.#reads.get(effect.id)?.resolve(effect.result);
-        this.#reads.delete(effect.id);
-        return;
+        return this.#reads.answer(effect.id, effect.result);
       case 'applied':
         return;
       case 'reload':
@@ -274,17 +260,13 @@ export class Runtime {
     const old = this.#member;
     old.reloading = true;
     this.#publishing?.abort();
-    for (const { resolve } of this.#submissions.values())
-      resolve({ kind: 'refused', code: 'outcome_unknown', detail: 'this member reloads its journal' });
-    for (const { resolve } of this.#reads.values())
-      resolve({ kind: 'refused', code: 'no_leader', detail: 'this member reloads its journal' });
-    this.#submissions.clear();
-    this.#reads.clear();
+    this.#submissions.answerAll({ kind: 'refused', code: 'outcome_unknown', detail: 'this member reloads its journal' });
+    this.#reads.answerAll({ kind: 'refused', code: 'no_leader', detail: 'this member reloads its journal' });
     setTimeout(() => {
       // A write of nothing is durable only after all the steps before it.
       this.#ports.journal
         .write({})
-        .then(() => recoverMember(this.#ports, this.#options))
+        .then(() => recoverMember(this.#ports.journal, this.#options.member))
         .then((member) => this.#replace(old, member))
         .catch((error: unknown) => {
           if (!isAppError(error)) return crash(error);
@@ -314,31 +296,4 @@ export class Runtime {
     this.#ports.ownPod.labelRole(m.config.kind === 'dr' ? 'dr' : m.role.kind === 'leader' ? 'leader' : 'follower');
     for (const listener of this.#listeners) listener();
   }
-}
-
-async function recoverMember({ journal }: RuntimePorts, { member: config }: RuntimeOptions): Promise<Member> {
-  const member = createMember(config, journal.promise);
-  for await (const { frame, seq } of journal.recovered()) {
-    recover(member, frame, seq);
-    member.effects.length = 0;
-  }
-  return member;
-}
-
-function parseLocated(payload: Uint8Array): LocatedEnd | null {
-  try {
-    const value = JSON.parse(new TextDecoder().decode(payload)) as Partial<LocatedEnd>;
-    return typeof value.index === 'number' && (typeof value.hash === 'string' || value.hash === null)
-      ? { index: value.index, hash: value.hash }
-      : null;
-  } catch {
-    return null;
-  }
-}
-
-/** A defect, not an operating failure: end the process with the error, rather than go on in a state that nobody thought of. */
-function crash(error: unknown): void {
-  setImmediate(() => {
-    throw error;
-  });
 }

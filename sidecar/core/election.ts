@@ -2,13 +2,13 @@
 // the Lease only says who should try. What a leader does is in `leadership.ts`.
 import { compareEpochs, comparePositions, sameEpoch, type Epoch } from '../../common/position.ts';
 import { encodeFrame, type Frame } from './frame.ts';
+import { releaseLease, turnMs } from './turn.ts';
 import { dismiss, open, sendHeartbeat } from './leadership.ts';
 import type { MessageOf } from './message.ts';
 import { startReading, seek, takeOverBest } from './reader.ts';
+import { coreLimits } from './limits.ts';
 import {
-  coreLimits,
   hearsLeader,
-  inRound,
   isElectable,
   isEligible,
   isMoreAdvanced,
@@ -42,13 +42,6 @@ export function stepDown(m: Member, reason: string, keepLease = false): void {
   }
 }
 
-/** Frees the Lease, or hands it to `holder`, when it is this member's. */
-export function releaseLease(m: Member, holder: string): void {
-  if (!m.lease.mine) return;
-  const version = m.lease.versionToWrite(m.now.nowMs, true);
-  if (version !== null) m.effects.push({ kind: 'writeLease', holder, version });
-}
-
 /** Holds the Lease while it leads or tries to, takes it when it is free and this member's turn has come, and starts a candidacy. */
 export function campaign(m: Member): void {
   const { nowMs } = m.now;
@@ -68,22 +61,6 @@ export function campaign(m: Member): void {
   if (m.lease.freeForMs(nowMs) < turnMs(m) || !m.lease.isFree(nowMs)) return;
   const version = m.lease.versionToWrite(nowMs, false);
   if (version !== null) m.effects.push({ kind: 'writeLease', holder: m.identity, version });
-}
-
-/** How long the Lease must have been free before this member takes it: the most advanced first, on a tie in the order of failover.csv (K6). */
-function turnMs(m: Member): number {
-  const own = m.log.position();
-  const ownPlace = m.order.indexOf(m.config.pod);
-  const ahead = m.order.filter((pod, place) => {
-    const peer = m.peers.get(pod);
-    if (pod === m.config.pod || peer === undefined || !peer.report.eligible || m.now.nowMs - peer.heardAtMs > coreLimits.peerFreshMs)
-      return false;
-    const order = comparePositions(peer.report.position, own);
-    return order > 0 || (order === 0 && place < ownPlace);
-  });
-  const designated = m.lease.record?.round?.designated;
-  const headStartMs = !m.followed && inRound(m) && designated !== m.config.pod ? coreLimits.designatedHeadStartMs : 0;
-  return headStartMs + ahead.length * coreLimits.rankDelayMs;
 }
 
 function startCandidacy(m: Member): void {

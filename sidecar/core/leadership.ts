@@ -4,9 +4,9 @@
 import type { ErrorCode } from '../../common/errors.ts';
 import { encodeFrame, limits, type Change, type Frame } from './frame.ts';
 import type { SubmitResult } from './io.ts';
+import { coreLimits } from './limits.ts';
 import {
   acknowledge,
-  coreLimits,
   majority,
   newToken,
   note,

@@ -1,7 +1,6 @@
 // One member as a state machine: `step(member, input, now) → effects`. Pure but for the member that it changes in place.
 // The same code runs in production and in simulation; order of effects is the order in which they must begin.
 import { compareEpochs, sameEpoch } from '../../common/position.ts';
-import type { MemberPhase } from '../../common/report.ts';
 import {
   campaign,
   onCandidatePublished,
@@ -10,7 +9,6 @@ import {
   onVoteAnswer,
   onVoteRequest,
   progress,
-  releaseLease,
   stepDown,
   tickCandidate,
 } from './election.ts';
@@ -19,19 +17,9 @@ import { decideJoin } from './join.ts';
 import { advance, onPublished, onRead, onSubmit, tickLeader } from './leadership.ts';
 import type { Message, MessageOf } from './message.ts';
 import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
-import {
-  acknowledge,
-  coreLimits,
-  hearsLeader,
-  inRound,
-  isElectable,
-  isEligible,
-  newToken,
-  note,
-  ownReport,
-  sawEpoch,
-  type Member,
-} from './state.ts';
+import { coreLimits } from './limits.ts';
+import { releaseLease } from './turn.ts';
+import { acknowledge, hearsLeader, inRound, isElectable, newToken, note, ownReport, sawEpoch, type Member } from './state.ts';
 
 export function step(m: Member, input: Input, now: Instant): Effect[] {
   m.now = now;
@@ -276,35 +264,4 @@ function handOver(m: Member): void {
   }
   note(m, 'info', 'hands leadership over', { to: heir?.report.from ?? null, uid: end.uid });
   stepDown(m, 'this member stops', heir !== undefined);
-}
-
-/** Where this member stands, for people: its phase, and in every phase but Leading and Following the reason and the next step. */
-export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reason?: string; readonly message?: string } {
-  if (m.role.kind === 'leader')
-    return {
-      phase: m.stopping === null ? 'Leading' : 'Stopping',
-      ...(m.stopping === null ? {} : { reason: 'HandingOver', message: 'hands leadership over' }),
-    };
-  if (m.stopping !== null) return { phase: 'Stopping', reason: 'Stopping', message: 'the pod is being stopped' };
-  if (m.join.kind === 'blocked') return { phase: 'Blocked', reason: m.join.reason, message: m.join.message };
-  if (!m.connected)
-    return {
-      phase: 'Waiting',
-      reason: 'StreamUnavailable',
-      message: 'NATS cannot be reached: check spec.replication.nats and the NATS servers',
-    };
-  if (m.refusal !== null) return { phase: 'Waiting', ...m.refusal };
-  if (m.role.kind === 'candidate') return { phase: 'Waiting', reason: 'Electing', message: `stands for election: ${m.role.stage.kind}` };
-  if (m.leader?.opened === true && m.join.kind === 'running') {
-    return m.synced
-      ? { phase: 'Following' }
-      : {
-          phase: 'CatchingUp',
-          reason: 'CatchingUp',
-          message: `${String(Math.max(m.leader.position.uid - m.store.uid, 0))} changes behind ${m.leader.pod}`,
-        };
-  }
-  if (isElectable(m) && !isEligible(m))
-    return { phase: 'Waiting', reason: 'StartRound', message: 'waits for the operator to open the start round' };
-  return { phase: 'Waiting', reason: 'NoLeader', message: 'no leader is heard; waits for an election' };
 }

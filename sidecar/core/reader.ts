@@ -3,7 +3,8 @@
 // It does not decide who leads, and it never blocks: only a starting member is judged (`join.ts`).
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { decodeFrame, lastUid, type Frame } from './frame.ts';
-import { acknowledge, coreLimits, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
+import { coreLimits } from './limits.ts';
+import { acknowledge, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
 /** Begins to read after the last frame of the own log that the stream is known to hold. */
 export function startReading(m: Member): void {

@@ -8,36 +8,8 @@ import type { BlockedReason } from './join.ts';
 import { LeaseView, type LeaseTimings } from './lease.ts';
 import { Log } from './log.ts';
 import type { MessageOf } from './message.ts';
+import { coreLimits } from './limits.ts';
 import { Store, type Overlay } from './store.ts';
-
-export const coreLimits = Object.freeze({
-  heartbeatMs: 300,
-  /** A leader that was heard within this time is taken to be alive. */
-  leaderSilenceMs: 1000,
-  /** A peer's report counts for ranking for this long. */
-  peerFreshMs: 2000,
-  reportMs: 500,
-  rankDelayMs: 300,
-  /** The others leave the designated leader of a round this much time. */
-  designatedHeadStartMs: 1500,
-  candidacyPauseMs: 1000,
-  voteTimeoutMs: 1500,
-  voteResendMs: 300,
-  maxVoteRounds: 3,
-  readingTimeoutMs: 10_000,
-  confirmTimeoutMs: 5000,
-  fetchRetryMs: 1000,
-  fetchWindowFrames: 64,
-  locateRetryMs: 1000,
-  stalledReaderMs: 2000,
-  submitTimeoutMs: 10_000,
-  handOverTimeoutMs: 3000,
-  queuedChanges: 4096,
-  queuedBytes: 32 * 1024 * 1024,
-  pendingReads: 4096,
-  orphanFrames: 4096,
-  orphanBytes: 64 * 1024 * 1024,
-});
 
 export interface MemberConfig {
   readonly pod: string;

@@ -4,7 +4,8 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { Effect, Input, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
 import type { LeaseRecord } from '../../sidecar/core/lease.ts';
-import { phaseOf, step } from '../../sidecar/core/member.ts';
+import { step } from '../../sidecar/core/member.ts';
+import { phaseOf } from '../../sidecar/core/phase.ts';
 import { createMember, recover, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
 import { noEpoch, type Epoch } from '../../common/position.ts';
 import type { HighWaterMark } from '../../common/report.ts';
@@ -32,23 +33,14 @@ export class MemberWorld {
   readonly cut = new Set<string>();
   readonly #members: string[];
   readonly #options: Partial<MemberConfig>;
-  #work: (() => void)[] = [];
+  readonly #work: (() => void)[] = [];
   #nonce = 0;
   #submission = 0;
 
   constructor(members: number, options: Partial<MemberConfig> = {}, replicas = 0) {
     this.#options = options;
-    const node = (pod: string, kind: Node['kind']): Node => ({
-      pod,
-      kind,
-      member: null,
-      frames: [],
-      promise: noEpoch,
-      readAfter: null,
-      sessions: 0,
-      archived: [],
-      results: new Map(),
-    });
+    const empty = { member: null, promise: noEpoch, readAfter: null, sessions: 0 };
+    const node = (pod: string, kind: Node['kind']): Node => ({ ...empty, pod, kind, frames: [], archived: [], results: new Map() });
     this.nodes = [
       ...Array.from({ length: members }, (_, at) => node(`m-${String(at)}`, 'member')),
       ...Array.from({ length: replicas }, (_, at) => node(`m-dr-${String(at)}`, 'dr')),

@@ -1,0 +1,34 @@
+// Where a member stands, in words for people. It decides nothing.
+import type { MemberPhase } from '../../common/report.ts';
+import { isElectable, isEligible, type Member } from './state.ts';
+
+/** The phase, and in every phase but Leading and Following the reason and the next step. */
+export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reason?: string; readonly message?: string } {
+  if (m.role.kind === 'leader')
+    return {
+      phase: m.stopping === null ? 'Leading' : 'Stopping',
+      ...(m.stopping === null ? {} : { reason: 'HandingOver', message: 'hands leadership over' }),
+    };
+  if (m.stopping !== null) return { phase: 'Stopping', reason: 'Stopping', message: 'the pod is being stopped' };
+  if (m.join.kind === 'blocked') return { phase: 'Blocked', reason: m.join.reason, message: m.join.message };
+  if (!m.connected)
+    return {
+      phase: 'Waiting',
+      reason: 'StreamUnavailable',
+      message: 'NATS cannot be reached: check spec.replication.nats and the NATS servers',
+    };
+  if (m.refusal !== null) return { phase: 'Waiting', ...m.refusal };
+  if (m.role.kind === 'candidate') return { phase: 'Waiting', reason: 'Electing', message: `stands for election: ${m.role.stage.kind}` };
+  if (m.leader?.opened === true && m.join.kind === 'running') {
+    return m.synced
+      ? { phase: 'Following' }
+      : {
+          phase: 'CatchingUp',
+          reason: 'CatchingUp',
+          message: `${String(Math.max(m.leader.position.uid - m.store.uid, 0))} changes behind ${m.leader.pod}`,
+        };
+  }
+  if (isElectable(m) && !isEligible(m))
+    return { phase: 'Waiting', reason: 'StartRound', message: 'waits for the operator to open the start round' };
+  return { phase: 'Waiting', reason: 'NoLeader', message: 'no leader is heard; waits for an election' };
+}
