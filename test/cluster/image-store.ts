@@ -4,7 +4,7 @@
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -48,9 +48,28 @@ export async function copyStore(from: string, to: string): Promise<void> {
   }
 }
 
-/** Imports the archive into a running containerd. */
+/** Imports the archive into a running containerd; of an OCI layout only the layers that it lacks are read. */
 export async function importArchive(address: string, archive: Archive): Promise<void> {
-  await run('ctr', ['--address', address, '--namespace', 'k8s.io', 'images', 'import', archive.path]);
+  const ctr = ['--address', address, '--namespace', 'k8s.io'];
+  if ((await stat(archive.path)).isFile()) {
+    await run('ctr', [...ctr, 'images', 'import', archive.path]);
+    return;
+  }
+  const present = new Set((await run('ctr', [...ctr, 'content', 'list', '--quiet'])).split('\n'));
+  const blobs = (await readdir(join(archive.path, 'blobs', 'sha256'))).filter((digest) => !present.has(`sha256:${digest}`));
+  await withScratchFile(async (file) => {
+    await run('tar', [
+      '--create',
+      '--file',
+      file,
+      '--directory',
+      archive.path,
+      'oci-layout',
+      'index.json',
+      ...blobs.map((digest) => `blobs/sha256/${digest}`),
+    ]);
+    await run('ctr', [...ctr, 'images', 'import', file]);
+  });
 }
 
 /** Waits until the containerd answers. Throws ClusterError when it does not, or `failure` says that it has ended. */
@@ -61,6 +80,15 @@ export async function waitForContainerd(address: string, failure: () => Promise<
     if (reason !== undefined) throw new ClusterError(reason);
     if (performance.now() > deadline) throw new ClusterError(`containerd does not answer at ${address}.`);
     await delay(pollMs);
+  }
+}
+
+async function withScratchFile(work: (file: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'controlcluster-'));
+  try {
+    await work(join(directory, 'image.tar'));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
   }
 }
 

@@ -1,18 +1,20 @@
-// Container images without a registry: archives in the cache, each keyed by what determines it. The base image is a Debian made by
+// Container images without a registry: OCI layouts in the cache, each keyed by what determines it, so that unchanged sources build nothing. The base image is a Debian made by
 // debootstrap with this Node.js and npm, under the name `node:24-slim` of the official one; small images hold one program of
 // build.ts; the repository's own are built by buildah from a Dockerfile. Nothing here talks to a cluster (image-store.ts does).
 
 import { createHash } from 'node:crypto';
-import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
+import type { Hash } from 'node:crypto';
+import { copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
 import { binary, binaryPath } from './build.ts';
 import type { ProgramName } from './build.ts';
 import { cacheDirectory, exists, inScratch, makeEntry } from './cache.ts';
 import { attempt, ClusterError, run } from './command.ts';
 import { debianSource } from './debian.ts';
 
-/** An image as one file, in the format of `docker save`. */
+/** An image on disk: a directory in the OCI layout with layers that are not compressed, or a file as `docker save` writes it. */
 export interface Archive {
   /** The full reference, for example `docker.io/library/node:24-slim`. */
   readonly reference: string;
@@ -29,7 +31,7 @@ const nodeMajor = '24';
 const npmVersion = '11.21.2';
 /** Parts of a Debian that a container does not need. */
 const ballast = ['var/cache/apt', 'var/lib/apt/lists', 'usr/share/locale', 'usr/share/doc', 'usr/share/man'] as const;
-const recipeVersion = 1;
+const recipeVersion = 2;
 
 /** buildah keeps its images beside the archives, apart from those of other programs on the machine. */
 const storage = [
@@ -101,12 +103,15 @@ export interface BuildRequest {
 }
 
 /**
- * Builds the image on the bundled base image. Unchanged layers come from buildah's cache, and an unchanged image keeps its archive. An installation
- * of npm packages inside finds the machine's private authority as the secret `ca`, and its npm configuration as the secret `npmrc`.
+ * Builds the image on the bundled base image, unless nothing that it is made of has changed. An installation of npm packages inside finds the
+ * machine's private authority as the secret `ca`, and its npm configuration as the secret `npmrc`.
  */
 export async function buildImage(request: BuildRequest, say: (line: string) => void = () => undefined): Promise<Archive> {
-  await baseArchive(say);
-  const args = Object.entries(request.arguments ?? {}).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
+  const base = await baseArchive(say);
+  const name = basename(request.dockerfile).toLowerCase();
+  const archive = named(name, request.tag, JSON.stringify([recipeVersion, base.key, request.arguments ?? {}, await contextHash(request)]));
+  if (await exists(archive.path)) return archive;
+  const args = Object.entries(request.arguments ?? {}).flatMap(([key, value]) => ['--build-arg', `${key}=${value}`]);
   await run(
     'buildah',
     [
@@ -117,29 +122,18 @@ export async function buildImage(request: BuildRequest, say: (line: string) => v
     ],
     { env: isolation, onLine: say },
   );
-  const id = await imageId(request.tag);
-  if (id === undefined) throw new ClusterError(`buildah has built ${request.tag} but does not know it.`);
-  return save(request.tag, id);
-}
-
-/** The archive of an image that buildah has, its own or the machine's; undefined when neither has it. `reference` may also be the path of an archive. */
-export async function findArchive(reference: string): Promise<Archive | undefined> {
-  if (await exists(reference)) return { reference, path: reference, key: `file:${reference}` };
-  const id = await imageId(reference);
-  if (id !== undefined) return save(reference, id);
-  return undefined;
-}
-
-async function save(reference: string, id: string): Promise<Archive> {
-  const archive = named(basename(reference).replace(/[^a-z0-9.-]/g, '-'), reference, id);
-  if (await exists(archive.path)) return archive;
   await push(archive);
   return archive;
 }
 
-async function imageId(reference: string): Promise<string | undefined> {
-  const result = await attempt('buildah', [...storage, 'inspect', '--type', 'image', '--format', '{{.FromImageID}}', reference]);
-  return result.code === 0 && result.stdout.trim() !== '' ? result.stdout.trim() : undefined;
+/** The image of that name that buildah has built for this cluster; `reference` may also be the path of a file. Undefined when there is neither. */
+export async function findArchive(reference: string): Promise<Archive | undefined> {
+  if (await exists(reference)) return { reference, path: reference, key: `${reference} ${String((await stat(reference)).mtimeMs)}` };
+  const { code, stdout } = await attempt('buildah', [...storage, 'inspect', '--type', 'image', '--format', '{{.FromImageID}}', reference]);
+  if (code !== 0) return undefined;
+  const archive = named(basename(reference).replace(/[^a-z0-9.-]/g, '-'), reference, stdout.trim());
+  if (!(await exists(archive.path))) await push(archive);
+  return archive;
 }
 
 async function fromInstructions(lines: readonly string[], context: string, archive: Archive, say?: (line: string) => void): Promise<void> {
@@ -154,17 +148,38 @@ async function fromInstructions(lines: readonly string[], context: string, archi
 /** Writes the archive, and drops older ones of the same image. */
 async function push(archive: Archive): Promise<void> {
   await makeEntry(archive.path, async (partial) => {
-    await run('buildah', [
-      ...storage,
-      'push',
-      '--disable-compression',
-      archive.reference,
-      `docker-archive:${partial}:${archive.reference}`,
-    ]);
+    await run('buildah', [...storage, 'push', '--disable-compression', archive.reference, `oci:${partial}:image`]);
+    const file = join(partial, 'index.json');
+    const index = z.looseObject({ manifests: z.tuple([z.looseObject({})]) }).parse(JSON.parse(await readFile(file, 'utf8')));
+    // containerd takes the name of an image from this annotation.
+    const manifest = { ...index.manifests[0], annotations: { 'io.containerd.image.name': archive.reference } };
+    await writeFile(file, JSON.stringify({ ...index, manifests: [manifest] }));
   });
   const directory = dirname(archive.path);
-  for (const name of await readdir(directory))
-    if (name.endsWith('.tar') && name !== basename(archive.path)) await rm(join(directory, name));
+  const old = (await readdir(directory)).filter((name) => name !== basename(archive.path) && !name.includes('.partial-'));
+  for (const name of old) await rm(join(directory, name), { recursive: true, force: true });
+}
+
+/** Hash of the Dockerfile and of what it copies from the context, each in one line of plain words. */
+async function contextHash({ dockerfile, context }: BuildRequest): Promise<string> {
+  const instructions = await readFile(dockerfile, 'utf8');
+  const hash = createHash('sha256').update(instructions);
+  const copied = instructions.matchAll(/^(?:COPY|ADD) +(?!--from)(.*)$/gm);
+  const sources = [...copied].flatMap(([, words = '']) => words.split(/ +/).slice(0, -1)).filter((word) => !word.startsWith('--'));
+  for (const source of new Set(['.dockerignore', ...sources])) await hashTree(hash, context, source);
+  return hash.digest('hex');
+}
+
+async function hashTree(hash: Hash, context: string, source: string): Promise<void> {
+  const path = join(context, source);
+  const entry = await stat(path).catch(() => undefined);
+  if (entry === undefined) return;
+  hash.update(`${source} ${String(entry.mode)}\n`);
+  if (!entry.isDirectory()) {
+    hash.update(await readFile(path));
+    return;
+  }
+  for (const name of (await readdir(path)).sort()) await hashTree(hash, context, join(source, name));
 }
 
 async function secrets(): Promise<string[]> {
@@ -176,7 +191,7 @@ async function secrets(): Promise<string[]> {
 
 function named(name: string, reference: string, inputs: string): Archive {
   const key = createHash('sha256').update(reference).update(inputs).digest('hex').slice(0, 16);
-  return { reference, key, path: join(cacheDirectory(), 'images', name, `${key}.tar`) };
+  return { reference, key, path: join(cacheDirectory(), 'images', name, key) };
 }
 
 async function empty(directory: string): Promise<void> {
