@@ -35,17 +35,18 @@ export function highestMark(cluster: ControlCluster, leases: readonly ObservedLe
   return highest;
 }
 
-/** Counted in the round that is open: it may stand for election, or will as soon as it has read the round. */
-export const countedIn = (round: StartRound | null, { report }: MemberView): boolean =>
-  report !== null && (round?.counted.some(({ pod, session }) => pod === report.pod && session === report.session) ?? false);
+/** It may stand for election, or will as soon as it has read the round that is open, in which it was counted. */
+function mayStand({ report, live }: MemberView, open: StartRound | null): boolean {
+  if (report === null || !live || report.phase === 'Blocked') return false;
+  return report.eligible || (open?.counted.some(({ pod, session }) => pod === report.pod && session === report.session) ?? false);
+}
 
 export function decideStartRound(observed: Observed, members: readonly MemberView[], leadership: Leadership): StartDecision {
   const { cluster, leaderLease } = observed;
   const candidates = members.filter((member) => member.kind === 'member');
   const open = leaderLease?.round ?? null;
   if (leadership.kind === 'led') return { kind: 'notNeeded' };
-  if (candidates.some((member) => member.live && (member.report?.eligible === true || countedIn(open, member))))
-    return { kind: 'notNeeded' };
+  if (candidates.some((member) => mayStand(member, open))) return { kind: 'notNeeded' };
 
   const present = candidates.filter((member) => member.proven && member.report?.phase === 'Waiting' && !(member.pod?.deleting ?? true));
   const missing = candidates.filter((member) => !present.includes(member));
@@ -80,7 +81,7 @@ function judgeLogs(observed: Observed, counted: readonly Counted[], last: StartR
   // Strictly greater: on a tie the one that stands first in failover.csv stays.
   const best = others.reduce((a, b) => (comparePositions(b.report.position, a.report.position) > 0 ? b : a), first);
   const mark = highestMark(cluster, observed.memberLeases);
-  if (mark !== null && comparePositions(best.report.position, mark) < 0)
+  if (mark !== null && lacks(best.report.position, mark))
     return { kind: 'refused', reason: 'BelowHighWaterMark', message: belowMessage(best, mark) };
 
   const [clusterId = observed.freshId] = ids;
@@ -97,6 +98,12 @@ function judgeLogs(observed: Observed, counted: readonly Counted[], last: StartR
   return { kind: 'open', round };
 }
 
+/** As far as the end of a log tells: the leader checks the mark's hash within its log before it opens (I6). */
+function lacks(end: Position, mark: HighWaterMark): boolean {
+  const order = comparePositions(end, mark);
+  return order < 0 || (order === 0 && end.hash !== mark.hash);
+}
+
 function foreignMessage(known: string | undefined, counted: readonly Counted[]): string {
   const logs = counted.flatMap(({ name, report }) => (report.clusterId === null ? [] : [`${name} has the log of ${report.clusterId}`]));
   const own = known === undefined ? '' : `This cluster is ${known}. `;
@@ -109,7 +116,7 @@ function belowMessage(best: Counted, mark: HighWaterMark): string {
   const gap =
     report.position.uid < mark.uid
       ? `${String(mark.uid - report.position.uid)} acknowledged changes are missing`
-      : 'its last change belongs to an older leadership';
+      : 'it does not hold that change';
   return `The most advanced log that is present, that of ${name}, ends at ${have}, but ${describePosition(mark)} was acknowledged: ${gap}. Bring back the member or volume that has them.`;
 }
 
