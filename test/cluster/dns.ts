@@ -25,9 +25,11 @@ export async function prepareDns(authority: Authority, url: string): Promise<Com
   const corefile = join(stateDirectory, 'Corefile');
   // A short life of answers: a pod that comes back has a new address, and the tests measure how soon it is found.
   const zone = [`kubernetes cluster.local in-addr.arpa {`, `  kubeconfig ${kubeconfig}`, '  ttl 1', '}'];
+  // Any other name does not exist. Without this rule the answer would be a refusal, which a client takes for a passing failure.
+  const rest = ['template ANY ANY {', '  rcode NXDOMAIN', '}'];
   await writeFile(
     corefile,
-    [`.:${String(dnsPort)} {`, ...[`bind ${hostAddress}`, 'errors', ...zone].map((line) => `  ${line}`), '}', ''].join('\n'),
+    [`.:${String(dnsPort)} {`, ...[`bind ${hostAddress}`, 'errors', ...zone, ...rest].map((line) => `  ${line}`), '}', ''].join('\n'),
   );
   return { name: 'coredns', program: await binary('coredns'), args: ['-conf', corefile] };
 }

@@ -2,9 +2,10 @@
 // joined to the bridge by a pair of virtual interfaces, with routes between the pods' ranges. Nothing is forwarded to or from other
 // machines: neither address translation nor the machine's forwarding is switched on. Every step may be repeated.
 
-import { readdir } from 'node:fs/promises';
+import { readdir, rmdir } from 'node:fs/promises';
 import { attempt, ClusterError, run } from './command.ts';
 
+const namespaceDirectory = '/run/netns';
 const bridge = 'cc-bridge';
 const namespacePrefix = 'controlcluster-';
 const interfacePrefix = 'cc-';
@@ -73,8 +74,8 @@ async function ensureNode(node: NodeAddress, nodes: readonly NodeAddress[]): Pro
     ...routes,
   ];
   await run('ip', ['-netns', namespace, '-batch', '-'], { input: `${inside.join('\n')}\n` });
-  await run('nsenter', [`--net=/run/netns/${namespace}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
-  await attempt('nsenter', [`--net=/run/netns/${namespace}`, 'sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1']);
+  await run('nsenter', [`--net=${namespaceDirectory}/${namespace}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+  await attempt('nsenter', [`--net=${namespaceDirectory}/${namespace}`, 'sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1']);
   await run('ip', ['route', 'replace', node.pods, 'via', node.address]);
 }
 
@@ -95,6 +96,7 @@ export async function isCut(node: NodeAddress): Promise<boolean> {
 /** Removes all of it, and what any earlier run has left. */
 export async function removeNetwork(): Promise<void> {
   for (const namespace of await namespaces()) await run('ip', ['netns', 'delete', namespace]);
+  await forgetNamespaceDirectory();
   for (const name of await interfaces()) await attempt('ip', ['link', 'delete', name]);
   for (const rule of firewallRules) while ((await attempt('iptables', ['-w', '-D', ...rule])).code === 0);
   const left = await networkLeftovers();
@@ -111,6 +113,13 @@ async function interfaces(): Promise<string[]> {
   return (await readdir('/sys/class/net')).filter((name) => name === bridge || /^cc-node\d$/.test(name));
 }
 
+/** The first namespace of a machine turns the directory of their names into a mount, which stays; it goes when nobody has a namespace. */
+async function forgetNamespaceDirectory(): Promise<void> {
+  if ((await readdir(namespaceDirectory).catch(() => ['unknown'])).length > 0) return;
+  await attempt('umount', [namespaceDirectory]);
+  await rmdir(namespaceDirectory).catch(() => undefined);
+}
+
 async function namespaces(): Promise<string[]> {
-  return (await readdir('/run/netns').catch(() => [])).filter((name) => name.startsWith(`${namespacePrefix}node`));
+  return (await readdir(namespaceDirectory).catch(() => [])).filter((name) => name.startsWith(`${namespacePrefix}node`));
 }

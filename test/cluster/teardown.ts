@@ -26,6 +26,12 @@ const networkResults = '/var/lib/cni/results';
 const containerLogs = '/var/log/containers';
 const shimSockets = '/run/containerd/s';
 
+/** Directories at fixed places that come into being with a cluster, and that others may use as well. */
+const sharedDirectories = [
+  ...[networkResults, '/var/lib/cni', containerLogs, shimSockets, '/run/containerd'],
+  ...['/var/lib/kubelet/device-plugins', '/var/lib/kubelet'],
+] as const;
+
 /** Removes the cluster. `keepLogs` is a directory that gets its logs and audit log first. Throws ClusterError when something cannot be removed. */
 export async function tearDown(keepLogs?: string): Promise<void> {
   const state = await readState();
@@ -42,7 +48,7 @@ export async function tearDown(keepLogs?: string): Promise<void> {
     throw new ClusterError(`Something is still mounted below ${stateDirectory}; its files are left alone.`);
   await run('rm', ['-rf', '--one-file-system', stateDirectory]);
   // Directories that others use as well go only when nothing is in them.
-  for (const path of [networkResults, '/var/lib/cni', containerLogs, shimSockets]) await rmdir(path).catch(() => undefined);
+  for (const path of sharedDirectories) await rmdir(path).catch(() => undefined);
 }
 
 /** What of the cluster exists on this machine, one line each; empty after a `down`. */
