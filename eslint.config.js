@@ -108,6 +108,7 @@ export default defineConfig(
         setTimeout: 'readonly',
         URL: 'readonly',
         AbortSignal: 'readonly',
+        DOMException: 'readonly',
       },
     },
   },

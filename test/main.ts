@@ -66,10 +66,10 @@ function asFailure(name: string, result: CommandResult): StageResult {
   return { name, durationMs: result.durationMs, passed: 0, failed: result.exitCode === 0 ? 0 : 1, skipped: 0 };
 }
 
-/** Beside the stages that need nothing of it. */
+/** The programs and images of the bundled cluster, beside the stages that need none of them. */
 async function prepare(): Promise<StageResult> {
   const logFile = `${artifacts}/preparation.log`;
-  const result = await runCommand(process.execPath, ['test/preparation.ts'], { output: 'keep', logFile, nice: 5 });
+  const result = await runCommand(process.execPath, ['test/cluster/main.ts', 'build'], { output: 'keep', logFile, nice: 5 });
   if (result.exitCode !== 0) console.error(`The preparation failed, see ${logFile}. Its end:\n${result.output.slice(-2_000)}`);
   return asFailure('preparation', result);
 }

@@ -21,7 +21,7 @@ nodes:
 const images = ['operator', 'sidecar'] as const;
 const developmentImages = images.flatMap((name) => ['--set', `${name}.image.tag=dev`]);
 
-export type TargetKind = 'context' | 'kind' | 'bundled';
+type TargetKind = 'context' | 'kind' | 'bundled';
 
 export interface Choice {
   readonly kind: TargetKind;
