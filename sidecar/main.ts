@@ -1,0 +1,130 @@
+// The sidecar: wires the adapters to the runtime, serves the Process API, and ends in order. Nothing is decided here.
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { leaderLeaseName, logSubject, podHost, streamName } from '../common/names.ts';
+import { isAppError } from '../common/errors.ts';
+import { parseConfig, type Config } from './config.ts';
+import { LocalProcess } from './control-process.ts';
+import { followFailoverOrder } from './failover-order.ts';
+import { createServer } from './http/server.ts';
+import { openJournal } from './journal/journal.ts';
+import { sha256 } from './journal/sha256.ts';
+import { createAccessReview } from './kube/access.ts';
+import { KubeApi, kubeconfigEndpoint, podEndpoint } from './kube/kube-api.ts';
+import { createLeaderLease } from './kube/leader-lease.ts';
+import { createOwnPod } from './kube/own-pod.ts';
+import { Runtime } from './runtime.ts';
+import { createStatusFile } from './status-file.ts';
+import { connectNats } from './stream/connection.ts';
+import { createLogStream } from './stream/log-stream.ts';
+import { createPeers } from './stream/peers.ts';
+
+const closeTimeoutMs = 5000;
+
+function readConfig(): Config {
+  try {
+    return parseConfig(process.env);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    process.stderr.write(`${JSON.stringify({ level: 60, code: error.code, msg: error.detail })}\n`);
+    process.exit(2);
+  }
+}
+
+const config = readConfig();
+const log = pino({ level: config.logLevel, base: { pod: config.pod, cluster: config.cluster } });
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const address = `${podHost(config.pod, config.cluster, config.namespace)}:${String(config.port)}`;
+const closing = new AbortController();
+
+mkdirSync(config.dataDirectory, { recursive: true });
+const journal = await openJournal({
+  directory: config.dataDirectory,
+  sha256,
+  log,
+  onFatal: (error) => {
+    log.fatal({ err: error }, 'journal cannot be trusted any more');
+    process.exit(1);
+  },
+});
+const api = new KubeApi(config.kubeconfigFile === null ? podEndpoint(process.env) : kubeconfigEndpoint(config.kubeconfigFile));
+const link = connectNats({
+  url: config.nats.servers.join(','),
+  name: `${config.namespace}/${config.pod}`,
+  credentialsDirectory: config.nats.credentialsDirectory,
+  caFile: config.nats.caFile,
+  log,
+});
+const stream = createLogStream({
+  link,
+  stream: streamName(config.namespace, config.cluster),
+  subject: logSubject(config.namespace, config.cluster),
+  replicas: config.nats.replicas,
+  mayCreate: config.kind === 'member',
+  sha256,
+  log,
+});
+const peers = createPeers({ link, namespace: config.namespace, cluster: config.cluster, pod: config.pod, log });
+const lease =
+  config.kind === 'dr'
+    ? null
+    : createLeaderLease({ api, namespace: config.namespace, name: leaderLeaseName(config.cluster), ...config.election });
+const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, log });
+
+const runtime = await Runtime.create(
+  { journal, stream, peers, lease, ownPod, log },
+  {
+    member: {
+      pod: config.pod,
+      podUid: config.podUid,
+      session: randomBytes(8).toString('hex'),
+      kind: config.kind,
+      members: config.members,
+      durability: config.durability,
+      divergedMember: config.divergedMember,
+      timings: config.election,
+      sha256,
+    },
+    address,
+    version,
+  },
+);
+const controlProcess = new LocalProcess({ runtime, journal, peers, address, version, log });
+const server = createServer({
+  process: controlProcess,
+  authorise: createAccessReview(api, config.namespace, config.cluster),
+  logger: log,
+  port: config.port,
+});
+const writeStatusFile = createStatusFile(config.runDirectory, log);
+runtime.onChange(() => writeStatusFile({ ...controlProcess.role(), pod: config.pod, epoch: controlProcess.role().epoch }));
+
+await server.listen();
+link.onState(({ kind }) => runtime.setConnected(kind === 'connected'));
+void followFailoverOrder({
+  file: config.failoverFile,
+  members: config.members,
+  onOrder: (pods) => runtime.setOrder(pods),
+  log,
+  signal: closing.signal,
+});
+runtime.start();
+log.info({ version, kind: config.kind, uid: controlProcess.uid }, 'sidecar started');
+
+async function shutDown(signal: string): Promise<void> {
+  log.info({ signal }, 'sidecar stops');
+  setTimeout(() => process.exit(1), closeTimeoutMs).unref();
+  await controlProcess.handOver();
+  closing.abort();
+  runtime.stop();
+  lease?.close();
+  ownPod.close();
+  await server.close();
+  stream.close();
+  await link.close();
+  await journal.close();
+  process.exit(0);
+}
+process.once('SIGTERM', (signal) => void shutDown(signal));
+process.once('SIGINT', (signal) => void shutDown(signal));
