@@ -54,6 +54,7 @@ const executors: Executors = {
     if (answer.kind === 'refused') return answer.status === status.conflict ? stale : refuse(object, answer.message, context);
     const live = answer.body as KubeObject;
     memory.refusals.delete(objectKey(object));
+    memory.appliedMs.set(objectKey(object), performance.now());
     memory.tolerated.set(objectKey(object), differences(object, live).join());
     context.refresh(live);
     return done;

@@ -23,6 +23,8 @@ import { podView } from './pod-view.ts';
 /** What this process knows of a cluster beyond what the API server tells: how its own writes fared. Losing it costs a few writes. */
 export interface ClusterMemory {
   readonly tolerated: Map<string, string>;
+  /** When each object was last applied. */
+  readonly appliedMs: Map<string, number>;
   readonly refusals: Map<
     string,
     { readonly digest: string; readonly message: string; readonly attempts: number; readonly retryAtMs: number }
@@ -30,7 +32,12 @@ export interface ClusterMemory {
   statusWrittenMs: number;
 }
 
-export const newMemory = (): ClusterMemory => ({ tolerated: new Map(), refusals: new Map(), statusWrittenMs: Number.NEGATIVE_INFINITY });
+export const newMemory = (): ClusterMemory => ({
+  tolerated: new Map(),
+  appliedMs: new Map(),
+  refusals: new Map(),
+  statusWrittenMs: Number.NEGATIVE_INFINITY,
+});
 
 export interface Sources {
   readonly cluster: ControlCluster;
@@ -56,6 +63,7 @@ export function observe(sources: Sources): Observed {
     warnings: warningsFor(cluster.spec),
     memberSelector: memberSelectorText(cluster),
     live: new Map(objects.map((object) => [objectKey(object), { object, tolerated: memory.tolerated.get(objectKey(object)) ?? '' }])),
+    appliedAgoMs: new Map([...memory.appliedMs].map(([key, atMs]) => [key, nowMs - atMs])),
     refusals: new Map(
       [...memory.refusals].map(([key, { digest, message, retryAtMs }]): [string, Refusal] => [
         key,

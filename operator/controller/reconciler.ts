@@ -119,7 +119,10 @@ export class Reconciler {
 
   #leaseChanged(object: KubeObject | null, before: KubeObject | null, group: string): void {
     if (object === null) {
-      if (before !== null) this.#clock.forget(before);
+      if (before !== null) {
+        this.#clock.forget(before);
+        this.#expired.delete(`${group}/${before.metadata.name}`);
+      }
       this.#queue.add(group, coalesceMs);
       return;
     }

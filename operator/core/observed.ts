@@ -123,6 +123,8 @@ export interface Observed {
   readonly memberSelector: string;
   /** By `objectKey`; everything that carries the label of the cluster, but pods. */
   readonly live: ReadonlyMap<string, LiveObject>;
+  /** By `objectKey`: since this process last applied it. */
+  readonly appliedAgoMs: ReadonlyMap<string, number>;
   /** By `objectKey`. */
   readonly refusals: ReadonlyMap<string, Refusal>;
   readonly pods: readonly ObservedPod[];

@@ -6,7 +6,7 @@ import { differences, digestOf, isOurs } from './drift.ts';
 import { eventsOf, type EventRecord } from './events.ts';
 import type { Witness } from './leadership.ts';
 import { judge, type Judgement } from './judgement.ts';
-import { objectKey, ownerOf, type KubeObject, type Observed, type ObservedLease } from './observed.ts';
+import { objectKey, ownerOf, type KubeObject, type LiveObject, type Observed, type ObservedLease } from './observed.ts';
 import { minorStatusIntervalMs, outlineOf, sameStatus, statusOf } from './status.ts';
 
 export type Action =
@@ -52,7 +52,10 @@ function planLease({ cluster, leaderLease }: Observed, { leadership, start }: Ju
   ];
 }
 
-function planObjects({ cluster, desired, live, refusals }: Observed): Action[] {
+/** The same object is applied no more often than this, whoever else keeps changing it. */
+const applyIntervalMs = 1_000;
+
+function planObjects({ cluster, desired, live, refusals, appliedAgoMs }: Observed): Action[] {
   if (desired.kind === 'invalid') return [];
   const { uid } = cluster.metadata;
   const actions: Action[] = [];
@@ -60,16 +63,17 @@ function planObjects({ cluster, desired, live, refusals }: Observed): Action[] {
     const key = objectKey(object);
     const found = live.get(key);
     const refusal = refusals.get(key);
-    if (refusal?.digest === digestOf(object) && refusal.retryInMs > 0) actions.push({ kind: 'planAgain', afterMs: refusal.retryInMs });
-    else if (found === undefined) actions.push({ kind: 'applyObject', object, absent: true });
-    else if (isAlive(found.object) && isOurs(found.object, uid) && differences(object, found.object).join() !== found.tolerated)
-      actions.push({ kind: 'applyObject', object, absent: false });
+    if (found !== undefined && !(isAlive(found.object) && isOurs(found.object, uid) && hasDrifted(object, found))) continue;
+    const refusedMs = refusal?.digest === digestOf(object) ? refusal.retryInMs : 0;
+    const waitMs = Math.max(refusedMs, applyIntervalMs - (appliedAgoMs.get(key) ?? applyIntervalMs));
+    actions.push(waitMs > 0 ? { kind: 'planAgain', afterMs: waitMs } : { kind: 'applyObject', object, absent: found === undefined });
   }
   const wanted = new Set(desired.objects.map(objectKey));
   const surplus = [...live].filter(([key, { object }]) => !wanted.has(key) && isAlive(object) && ownerOf(object) === uid);
   return [...actions, ...surplus.map(([, { object }]): Action => ({ kind: 'deleteObject', object }))];
 }
 
+const hasDrifted = (desired: KubeObject, { object, tolerated }: LiveObject): boolean => differences(desired, object).join() !== tolerated;
 const isAlive = (object: KubeObject): boolean => object.metadata.deletionTimestamp === undefined;
 
 function planRollout({ rollout }: Judgement): Action[] {

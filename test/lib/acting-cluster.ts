@@ -62,7 +62,10 @@ export class ActingCluster {
   }
 
   /** What a kubelet says of a pod that runs. */
-  async runPod(name: string, { ready = true, startedAt = new Date(), sidecar = {} as object } = {}): Promise<void> {
+  async runPod(
+    name: string,
+    { ready = true, startedAt = new Date(), sidecar = {} }: { ready?: boolean; startedAt?: Date; sidecar?: object } = {},
+  ): Promise<void> {
     const running = { running: { startedAt: startedAt.toISOString().replace(/\.\d+Z/, 'Z') } };
     const container = (of: string, state: object) => ({ name: of, image: 'i', imageID: '', ready, restartCount: 0, started: true, state });
     const own = { ...container(sidecarContainer, running), ...sidecar };

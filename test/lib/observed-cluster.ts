@@ -112,6 +112,7 @@ export function observed({ spec = {}, metadata = {}, status, members = {}, leade
     warnings: [],
     memberSelector: 'selector',
     live: new Map(),
+    appliedAgoMs: new Map(),
     refusals: new Map(),
     pods: acting.flatMap(([name, member]) => (member.pod === null ? [] : [pod(name, member.pod)])),
     statefulSets: [
@@ -128,21 +129,16 @@ export function observed({ spec = {}, metadata = {}, status, members = {}, leade
   };
 }
 
-/** Everything as it should be: `trading-0` leads, the others follow. */
-export const healthy = (scene: Scene = {}): Observed => {
-  const members = scene.members ?? {};
-  return observed({
-    leader: 'trading-0',
-    ...scene,
-    members: {
-      'trading-1': { phase: 'Following' },
-      'trading-2': { phase: 'Following' },
-      'trading-dr-0': { phase: 'Following' },
-      ...members,
-      'trading-0': { phase: 'Leading', ...members['trading-0'] },
-    },
-  });
-};
+/** Everything as it should be, unless the scene says otherwise: `trading-0` leads, the others follow. */
+export function healthy(scene: Scene = {}): Observed {
+  const members = Object.fromEntries(
+    ['trading-0', 'trading-1', 'trading-2', 'trading-dr-0', 'trading-dr-1'].map((name): [string, ActingMember] => [
+      name,
+      { phase: name === 'trading-0' ? 'Leading' : 'Following', ...scene.members?.[name] },
+    ]),
+  );
+  return observed({ leader: 'trading-0', ...scene, members });
+}
 
 export const kubeObject = (kind: string, name: string, more: object = {}, metadata: object = {}): KubeObject => ({
   apiVersion: 'v1',
