@@ -23,15 +23,15 @@ export function logPath(name: string): string {
   return join(logDirectory, `${name}.log`);
 }
 
-/** The process of the component; undefined when it does not run. */
-export async function daemonProcess(component: Component): Promise<number | undefined> {
+/** The process of the component; undefined when it does not run, whatever processes of its making do. */
+export async function daemonProcess(component: Pick<Component, 'name' | 'program'>): Promise<number | undefined> {
   for (const pid of await daemonProcesses(component.name)) if ((await programOf(pid)) === basename(component.program)) return pid;
   return undefined;
 }
 
-/** Starts the component unless it runs. Throws ClusterError when it does not come to run. */
-export async function startDaemon(component: Component): Promise<void> {
-  if ((await daemonProcess(component)) !== undefined) return;
+/** Starts the component unless it runs, and says whether it did. Throws ClusterError when it does not come to run. */
+export async function startDaemon(component: Component): Promise<boolean> {
+  if ((await daemonProcess(component)) !== undefined) return false;
   const group = await createDaemonGroup(component.name);
   const entered = component.namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${component.namespace}`];
   const log = openSync(logPath(component.name), 'a');
@@ -50,6 +50,7 @@ export async function startDaemon(component: Component): Promise<void> {
       throw new ClusterError(await failureOf(component));
     await delay(pollMs);
   }
+  return true;
 }
 
 /** What to tell the user when the component has ended by itself; undefined while it runs. */

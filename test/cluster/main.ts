@@ -12,6 +12,7 @@ import { exclusively, kubeconfigPath, maximumNodes, readState, requireState } fr
 import { componentNames, status } from './status.ts';
 import { leftovers, tearDown } from './teardown.ts';
 import { build, defaultNodes, load, refuseForeign, up } from './up.ts';
+import type { Outcome } from './up.ts';
 
 const usage = `A real Kubernetes on this machine, for the demo and the tests. Needs Linux and root; needs no Docker.
 
@@ -49,8 +50,7 @@ const commands: Readonly<Record<string, Command>> = {
     if (count !== undefined && !(Number.isInteger(count) && count >= 1 && count <= maximumNodes)) {
       throw new UsageError(`--nodes takes a number from 1 to ${String(maximumNodes)}.`);
     }
-    await up(count);
-    print(`The cluster is up. Use it with:\n  export KUBECONFIG=${kubeconfigPath}`);
+    print(`${described(await up(count))} Use it with:\n  export KUBECONFIG=${kubeconfigPath}`);
   },
   down: async (_, options) => {
     await exclusively(async () => {
@@ -101,6 +101,15 @@ const commands: Readonly<Record<string, Command>> = {
     await new Promise((resolve) => child.once('close', resolve));
   },
 };
+
+function described(outcome: Outcome): string {
+  if (outcome.kind === 'Started') return 'The cluster is up.';
+  const changes = [
+    ...(outcome.restarted.length > 0 ? [`started ${outcome.restarted.join(', ')}`] : []),
+    ...(outcome.loaded.length > 0 ? [`loaded ${outcome.loaded.join(', ')}`] : []),
+  ];
+  return `The cluster was up already; ${changes.length > 0 ? changes.join('; ') : 'nothing was missing'}.`;
+}
 
 async function nodeNamed(name: string | undefined): Promise<NodeAddress> {
   const nodes = nodeAddresses((await requireState()).nodes);

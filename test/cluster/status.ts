@@ -2,10 +2,9 @@
 // changes nothing.
 
 import { readdir } from 'node:fs/promises';
-import { daemonProcesses } from './cgroup.ts';
 import { attempt } from './command.ts';
 import { binary } from './build.ts';
-import { startedAt } from './daemon.ts';
+import { daemonProcess, startedAt } from './daemon.ts';
 import { isCut, nodeAddresses } from './network.ts';
 import { kubeconfigPath, logDirectory, requireState } from './state.ts';
 
@@ -21,7 +20,7 @@ export async function status(): Promise<{ text: string; healthy: boolean }> {
   const components = [['COMPONENT', 'STATE', 'PID', 'SINCE']];
   let healthy = state.phase === 'Running';
   for (const name of (await componentNames()).filter((component) => component !== 'audit')) {
-    const [pid] = await daemonProcesses(name);
+    const pid = await daemonProcess({ name, program: name.replace(/-node\d$/, '') });
     healthy &&= pid !== undefined;
     const since = pid === undefined ? '' : (await startedAt(pid)).toISOString();
     components.push([name, pid === undefined ? 'stopped' : 'running', pid === undefined ? '' : String(pid), since]);

@@ -24,12 +24,13 @@ const kernelSettings = [
 /** Directories that programs fill at fixed places, with the names that are the cluster's. */
 const networkResults = '/var/lib/cni/results';
 const containerLogs = '/var/log/containers';
+const kubeletDirectory = '/var/lib/kubelet';
 const shimSockets = '/run/containerd/s';
 
 /** Directories at fixed places that come into being with a cluster, and that others may use as well. */
 const sharedDirectories = [
   ...[networkResults, '/var/lib/cni', containerLogs, shimSockets, '/run/containerd'],
-  ...['/var/lib/kubelet/device-plugins', '/var/lib/kubelet'],
+  ...[join(kubeletDirectory, 'device-plugins'), kubeletDirectory],
 ] as const;
 
 /** Removes the cluster. `keepLogs` is a directory that gets its logs and audit log first. Throws ClusterError when something cannot be removed. */
@@ -43,7 +44,8 @@ export async function tearDown(keepLogs?: string): Promise<void> {
   await removeNetwork();
   if (state !== undefined) await restoreKernelSettings(state.kernel);
   await removeLinks(containerLogs, (target) => target.startsWith(stateDirectory));
-  for (const name of await entries(networkResults)) if (name.startsWith('controlcluster-node')) await rm(join(networkResults, name));
+  await removeNetworkResults();
+  await removeKubeletSocket();
   if ((await mountsBelow()).length > 0)
     throw new ClusterError(`Something is still mounted below ${stateDirectory}; its files are left alone.`);
   await run('rm', ['-rf', '--one-file-system', stateDirectory]);
@@ -91,6 +93,21 @@ async function removeShimSockets(): Promise<void> {
       if (address.startsWith(`${shimSockets}/`)) await rm(address, { force: true });
     }
   }
+}
+
+/** The plugins keep what they did for each pod, with the path of its network namespace. */
+async function removeNetworkResults(): Promise<void> {
+  for (const name of await entries(networkResults)) {
+    const path = join(networkResults, name);
+    if ((await readFile(path, 'utf8').catch(() => '')).includes(stateDirectory)) await rm(path, { force: true });
+  }
+}
+
+/** One directory of the kubelet cannot be moved. Where there is nothing else beside it, no other kubelet has ever run. */
+async function removeKubeletSocket(): Promise<void> {
+  const names = await entries(kubeletDirectory);
+  if (names.length === 1 && names[0] === 'device-plugins')
+    await rm(join(kubeletDirectory, 'device-plugins', 'kubelet.sock'), { force: true });
 }
 
 async function unmountAll(): Promise<void> {

@@ -33,7 +33,7 @@ const pollMs = 300;
 /** The repository's own images, each built when its Dockerfile is there. */
 const ownImages = { operator: 'Dockerfile.operator', sidecar: 'Dockerfile.sidecar' } as const;
 /** Steps of a start, for the progress display. */
-const steps = 4;
+const steps = { fresh: 5, kept: 3 } as const;
 
 export const defaultNodes = 4;
 
@@ -45,20 +45,25 @@ export interface ClusterParts {
   readonly storage: Component;
 }
 
+/** What `up` has done. */
+export type Outcome =
+  { readonly kind: 'Started' } | { readonly kind: 'Kept'; readonly restarted: readonly string[]; readonly loaded: readonly string[] };
+
 /** Brings the cluster up. Throws ClusterError when another checkout's cluster runs, or `nodes` is given and differs from what runs. */
-export async function up(nodes?: number): Promise<void> {
+export async function up(nodes?: number): Promise<Outcome> {
   await ensurePrerequisites();
-  await exclusively(async () => {
+  return exclusively(async () => {
     const found = await stateToKeep(nodes);
     await buildAll();
-    const progress = new Progress(steps);
+    const progress = new Progress(found === undefined ? steps.fresh : steps.kept);
     if (found === undefined) await progress.step('removing leftovers', async () => tearDown());
     const archives = await progress.step('images', prepareImages);
     const state = found ?? (await newState(nodes ?? defaultNodes));
     if (found === undefined) await progress.step('placing images', async () => placeImages(state, archives));
-    await progress.step('starting', async (say) => start(state, say));
-    if (found !== undefined) await progress.step('loading changed images', async (say) => load(state, archives.all, say));
+    const started = await progress.step('starting', async (say) => start(state, say));
+    const loaded = await progress.step('loading changed images', async (say) => load(state, archives.all, say));
     await writeState({ ...state, phase: 'Running' });
+    return found === undefined ? { kind: 'Started' } : { kind: 'Kept', restarted: started, loaded };
   });
 }
 
@@ -87,14 +92,16 @@ async function placeImages(state: ClusterState, archives: Images): Promise<void>
   for (const { reference, key } of archives.all) state.images[reference] = key;
 }
 
-/** Loads the archives that the nodes do not hold yet, into all nodes at once. Changes and writes the state. */
-export async function load(state: ClusterState, archives: readonly Archive[], say: (line: string) => void): Promise<void> {
-  for (const archive of archives.filter(({ reference, key }) => state.images[reference] !== key)) {
+/** Loads the archives that the nodes do not hold yet, into all nodes at once, and says which. Changes and writes the state. */
+export async function load(state: ClusterState, archives: readonly Archive[], say: (line: string) => void): Promise<string[]> {
+  const changed = archives.filter(({ reference, key }) => state.images[reference] !== key);
+  for (const archive of changed) {
     say(archive.reference);
     await Promise.all(nodeAddresses(state.nodes).map(async ({ name }) => importArchive(containerdSocket(name), archive)));
     state.images[archive.reference] = archive.key;
     await writeState(state);
   }
+  return changed.map(({ reference }) => reference);
 }
 
 /** The state of the cluster that runs and is ours, to be repaired or left alone; undefined when everything is to be made anew. */
@@ -144,25 +151,31 @@ async function prepareImages(say: (line: string) => void): Promise<Images> {
   return { fixed, all: [...fixed, ...own] };
 }
 
-async function start(state: ClusterState, say: (line: string) => void): Promise<void> {
+/** Starts what does not run, waits until all of it serves, and says what was started. */
+async function start(state: ClusterState, say: (line: string) => void): Promise<string[]> {
   say('certificates and network');
   const { control, nodes, dns, storage } = await prepareCluster(state.nodes);
-  say('etcd and the API server');
   const [etcd, apiServer, ...controllers] = control.components;
   if (etcd === undefined || apiServer === undefined) throw new ClusterError('The control plane has no API server.');
-  await startDaemon(etcd);
-  await startDaemon(apiServer);
+  const started: string[] = [];
+  const ensure = async (component: Component): Promise<void> => {
+    if (await startDaemon(component)) started.push(component.name);
+  };
+  say('etcd and the API server');
+  await ensure(etcd);
+  await ensure(apiServer);
   await Promise.all([
     waitUntilReady(control, async () => (await daemonFailure(etcd)) ?? (await daemonFailure(apiServer))),
     ...nodes.map(async ({ containerd, socket }) => {
-      await startDaemon(containerd);
+      await ensure(containerd);
       await waitForContainerd(socket, async () => daemonFailure(containerd));
     }),
   ]);
   say('nodes');
-  await Promise.all([...controllers, ...nodes.flatMap(({ kubelet, proxy }) => [kubelet, proxy]), dns, storage].map(startDaemon));
+  await Promise.all([...controllers, ...nodes.flatMap(({ kubelet, proxy }) => [kubelet, proxy]), dns, storage].map(ensure));
   await apply(control.kubeconfig, [...dnsObjects(), ...storageObjects()]);
   await Promise.all([waitForNodes(control.kubeconfig, state.nodes, nodes), waitForDns(async () => daemonFailure(dns))]);
+  return started;
 }
 
 /** Makes certificates, network, directories and configuration where they are missing, and says what to run. */
