@@ -11,7 +11,7 @@ export interface LoggedFrame {
   readonly seq: number;
 }
 
-/** One durable step. The order on disk is: promise, archive and truncation, frames. A crash between them leaves a state that `open` resumes. */
+/** One durable step. The order on disk is: promise, archive, truncation and frames. A crash leaves the first of them; truncation and the frames that come with it are one. */
 export interface JournalWrite {
   readonly promise?: Epoch;
   /** Keep frames 1..truncateTo; what lies beyond is first archived (I5) under `archive/`, with its SHA-256. */
@@ -28,12 +28,13 @@ export interface ArchivedTail {
 }
 
 export interface Journal {
-  /** What is on disk after a torn tail was cut. Frames are yielded in order of index from 1, each verified against its checksum and the chain. Throws AppError journal_corrupt or journal_version. */
+  /** What is on disk after a torn tail was cut. Frames are yielded in order of index from 1, each verified against its checksum and the chain. Throws AppError journal_corrupt or journal_version. Read once and to its end, before the first write or read. */
   recovered(): AsyncIterable<LoggedFrame>;
+  /** The one on disk. */
   readonly promise: Epoch;
-  /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full (nothing of this step is kept); an fsync that fails ends the process. */
+  /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full: nothing of this step is kept but, perhaps, its promise (see `promise`), and the steps that were queued behind it are rejected with it; queue_full, when too much waits; stopping, after `close`. An fsync that fails, or a frame that does not continue the log, ends the process. */
   write(step: JournalWrite): Promise<ArchivedTail | null>;
-  /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served. */
+  /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: rejects with AppError journal_corrupt. */
   read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]>;
   archives(): Promise<ArchivedTail[]>;
   close(): Promise<void>;

@@ -7,7 +7,7 @@ import type { LoggedFrame } from '../ports.ts';
 import { noRoom, replaceFile, type DiskFile } from './disk.ts';
 import { encodeRecord, recordSize } from './record.ts';
 import { finishRewind, intendRewind } from './rewind.ts';
-import { readStretch, scanSegment, type ChainEnd, type SegmentReader } from './scan.ts';
+import { readStretch, scanSegment, type ChainEnd, type Previous, type SegmentReader } from './scan.ts';
 import { encodeSegmentHeader, Segment, segmentName } from './segment.ts';
 
 /** Bytes read at a time by `from`. */
@@ -109,8 +109,8 @@ export class FrameLog {
   /** Frames from `index` on, `maxBytes` of records at most but at least one frame when there is one. Throws AppError journal_corrupt. */
   async read(index: number, maxBytes: number): Promise<LoggedFrame[]> {
     for (;;) {
-      await this.#rewinding;
       const rewinds = this.#rewinds;
+      await this.#rewinding;
       try {
         return await this.#readDurable(index, maxBytes);
       } catch (error) {
@@ -128,15 +128,17 @@ export class FrameLog {
 
   async #readDurable(index: number, maxBytes: number): Promise<LoggedFrame[]> {
     const frames: LoggedFrame[] = [];
-    let left = maxBytes;
-    for (let next = index; next <= this.#end.index && left > 0;) {
+    let before: Previous = { index: index - 1, hash: null };
+    for (let left = maxBytes; before.index < this.#end.index && left > 0;) {
+      const next = before.index + 1;
       const segment = this.#segments.findLast(({ firstIndex }) => firstIndex <= next);
       if (segment === undefined) throw new RangeError(`frame ${String(next)} is in no segment`);
       const stretch = segment.stretch(next, left);
       if (frames.length > 0 && stretch.length > left) break;
-      frames.push(...(await readStretch(this.#reader, stretch, next)));
+      const some = await readStretch(this.#reader, stretch, before);
+      frames.push(...some);
       left -= stretch.length;
-      next += stretch.checksums.length;
+      before = some.at(-1)?.frame ?? before;
     }
     return frames;
   }

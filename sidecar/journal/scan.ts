@@ -12,7 +12,7 @@ import type { Segment, Stretch } from './segment.ts';
 /** Bytes of a segment held in memory at a time while it is scanned; more than the longest record. */
 const scanBytes = 4 * 1024 * 1024;
 
-/** The last frame of a log, or the frame before the one that is looked at. */
+/** The last frame of a log. */
 export interface ChainEnd {
   readonly index: number;
   readonly hash: string;
@@ -27,14 +27,14 @@ export interface SegmentReader {
 const corrupt = (path: string, what: string): AppError => new AppError('journal_corrupt', `${path}: ${what}`);
 const at = (offset: number): string => `record at offset ${String(offset)}`;
 
-/** The frame of a record whose checksum holds. `previous.hash` is null when the frame before is not known. Throws AppError journal_corrupt. */
-function verifiedFrame(
-  record: StoredRecord,
-  sha256: Sha256,
-  previous: { index: number; hash: string | null },
-  path: string,
-  offset: number,
-): LoggedFrame {
+/** The frame before the one that is looked at; its hash is null where it is not known. */
+export interface Previous {
+  readonly index: number;
+  readonly hash: string | null;
+}
+
+/** The frame of a record whose checksum holds. Throws AppError journal_corrupt. */
+function verifiedFrame(record: StoredRecord, sha256: Sha256, previous: Previous, path: string, offset: number): LoggedFrame {
   // A copy: whoever keeps the frame must not keep the whole buffer.
   const frame = decodeFrame(new Uint8Array(record.frameBytes), sha256);
   if ('error' in frame) throw corrupt(path, `${at(offset)}: ${frame.error}`);
@@ -48,6 +48,8 @@ function verifiedFrame(
 /** Reads a segment to its end, yields its frames and notes their places in `segment`. Cuts a torn end when it is the `last` segment. */
 export async function* scanSegment(reader: SegmentReader, segment: Segment, before: ChainEnd, last: boolean): AsyncGenerator<LoggedFrame> {
   const { disk, sha256 } = reader;
+  if (segment.firstIndex !== before.index + 1)
+    throw corrupt(segment.path, `begins with index ${String(segment.firstIndex)} at offset 0 where ${String(before.index + 1)} belongs`);
   const file = await disk.open(segment.path, 'read');
   try {
     const fileBytes = await file.size();
@@ -112,8 +114,8 @@ async function laterProof(file: DiskFile, offset: number, index: number): Promis
   }
 }
 
-/** Reads frames from `index` on. Throws AppError journal_corrupt when the disk gives other bytes than it was given. */
-export async function readStretch({ disk, sha256 }: SegmentReader, stretch: Stretch, index: number): Promise<LoggedFrame[]> {
+/** Reads the frames that follow `before`. Throws AppError journal_corrupt when the disk gives other bytes than it was given. */
+export async function readStretch({ disk, sha256 }: SegmentReader, stretch: Stretch, before: Previous): Promise<LoggedFrame[]> {
   const { path, offset, length, checksums } = stretch;
   const bytes = await withFile(disk, path, 'read', (file) => file.read(offset, length));
   const frames: LoggedFrame[] = [];
@@ -122,8 +124,7 @@ export async function readStretch({ disk, sha256 }: SegmentReader, stretch: Stre
     const record = decodeRecord(bytes, done, offset + done);
     if (record.kind !== 'record') throw corrupt(path, record.error);
     if (record.checksum !== checksum) throw corrupt(path, `${at(offset + done)} is not the one that was written`);
-    const previous = frames.at(-1)?.frame ?? { index: index - 1, hash: null };
-    frames.push(verifiedFrame(record, sha256, previous, path, offset + done));
+    frames.push(verifiedFrame(record, sha256, frames.at(-1)?.frame ?? before, path, offset + done));
     done += record.size;
   }
   return frames;

@@ -13,7 +13,7 @@ export const segmentHeaderBytes = 32;
 
 export interface SegmentHeader {
   readonly firstIndex: number;
-  /** Size of the segment before; 0 when there is none. It is exactly that long from then on: shorter or longer is damage. */
+  /** Size of the segment before, which is exactly that long from then on: what a rewind cuts it to. 0 when there is none. */
   readonly precedingBytes: number;
 }
 
@@ -104,26 +104,16 @@ export class Segment {
   }
 }
 
-/** The segments of a directory in order, each with a header that verifies and, but for the last, of the size that its successor knows. */
+/** The segments of a directory in order, each with a header that verifies. Whether they continue each other is for the scan to find. */
 export async function openSegments(disk: Disk, directory: string): Promise<Segment[]> {
   const segments: Segment[] = [];
-  let precedingBytes = 0;
   const firstIndexes = (await disk.list(directory)).flatMap((name) => firstIndexOf(name) ?? []);
   for (const firstIndex of firstIndexes.sort((a, b) => a - b)) {
     const path = join(directory, segmentName(firstIndex));
-    const { header, size } = await withFile(disk, path, 'read', async (file) => ({
-      header: decodeSegmentHeader(await file.read(0, segmentHeaderBytes), path),
-      size: await file.size(),
-    }));
-    if (header.firstIndex !== firstIndex)
+    const bytes = await withFile(disk, path, 'read', (file) => file.read(0, segmentHeaderBytes));
+    if (decodeSegmentHeader(bytes, path).firstIndex !== firstIndex)
       throw new AppError('journal_corrupt', `${path} at offset 0: begins at another index than its name says`);
-    if (header.precedingBytes !== precedingBytes)
-      throw new AppError(
-        'journal_corrupt',
-        `${segments.at(-1)?.path ?? directory} at offset ${String(precedingBytes)}: ends there, ${segmentName(firstIndex)} says at ${String(header.precedingBytes)}`,
-      );
     segments.push(new Segment(path, firstIndex));
-    precedingBytes = size;
   }
   return segments;
 }

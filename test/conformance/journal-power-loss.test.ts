@@ -119,35 +119,46 @@ async function check(disk: VolatileDisk, answered: number): Promise<void> {
   expect(again.hashes).toEqual([...hashes, ...hashesOf(more)]);
 }
 
+const testTimeoutMs = 60_000;
+
 describe.each([1, 4])('power lost anywhere, with up to %d steps unanswered', (atOnce) => {
   const variants: readonly ('all' | 'none' | 'some')[] = ['all', 'none', 'some', 'some', 'some', 'some'];
   const survivalOf = (kind: 'all' | 'none' | 'some', seed: number): Survival =>
     kind === 'some' ? { kind, random: chance(seed) } : { kind };
 
-  test('leaves what was answered', async () => {
-    const whole = new VolatileDisk();
-    expect(await run(whole, atOnce)).toBe(steps.length);
-    expect(whole.operations).toBeGreaterThan(100);
-    for (let stop = 1; stop <= whole.operations + 1; stop += 1) {
-      const disk = new VolatileDisk();
-      disk.stopBefore = stop;
-      const answered = await run(disk, atOnce);
-      for (const [variant, kind] of variants.entries()) await check(disk.afterPowerLoss(survivalOf(kind, stop * 100 + variant)), answered);
-    }
-  });
+  test(
+    'leaves what was answered',
+    async () => {
+      const whole = new VolatileDisk();
+      expect(await run(whole, atOnce)).toBe(steps.length);
+      expect(whole.operations).toBeGreaterThan(100);
+      for (let stop = 1; stop <= whole.operations + 1; stop += 1) {
+        const disk = new VolatileDisk();
+        disk.stopBefore = stop;
+        const answered = await run(disk, atOnce);
+        for (const [variant, kind] of variants.entries())
+          await check(disk.afterPowerLoss(survivalOf(kind, stop * 100 + variant)), answered);
+      }
+    },
+    testTimeoutMs,
+  );
 
-  test('and again while the journal opens', async () => {
-    const whole = new VolatileDisk();
-    await run(whole, atOnce);
-    for (let stop = 1; stop <= whole.operations; stop += 1) {
-      const disk = new VolatileDisk();
-      disk.stopBefore = stop;
-      const answered = await run(disk, atOnce);
-      const random = chance(stop * 7919);
-      const second = disk.afterPowerLoss({ kind: 'some', random });
-      second.stopBefore = 1 + Math.floor(random() * 20);
-      await Promise.race([openOn(second), second.stopped]);
-      await check(second.afterPowerLoss({ kind: 'some', random }), answered);
-    }
-  });
+  test(
+    'and again while the journal opens',
+    async () => {
+      const whole = new VolatileDisk();
+      await run(whole, atOnce);
+      for (let stop = 1; stop <= whole.operations; stop += 1) {
+        const disk = new VolatileDisk();
+        disk.stopBefore = stop;
+        const answered = await run(disk, atOnce);
+        const random = chance(stop * 7919);
+        const second = disk.afterPowerLoss({ kind: 'some', random });
+        second.stopBefore = 1 + Math.floor(random() * 20);
+        await Promise.race([openOn(second), second.stopped]);
+        await check(second.afterPowerLoss({ kind: 'some', random }), answered);
+      }
+    },
+    testTimeoutMs,
+  );
 });

@@ -183,7 +183,7 @@ describe.each([
     volume?.setFull(true);
     const refused = [
       journal.write({ frames: logged(frames.slice(5, 8)) }),
-      journal.write({ frames: logged(frames.slice(8, 10)) }),
+      journal.write({ promise: epochOf(7), frames: logged(frames.slice(8, 10)) }),
       journal.write({ truncateTo: 2 }),
     ];
     for (const outcome of await Promise.allSettled(refused))

@@ -5,11 +5,11 @@ import { AppError } from '../../common/errors.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { decodePromise } from '../../sidecar/journal/promise-file.ts';
 import { decodeRecord } from '../../sidecar/journal/record.ts';
-import { decodeSegmentHeader, segmentName } from '../../sidecar/journal/segment.ts';
+import { decodeSegmentHeader, segmentHeaderBytes, segmentName } from '../../sidecar/journal/segment.ts';
 import type { Journal } from '../../sidecar/ports.ts';
 import { epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
-import { journalDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
+import { archiveDirectory, journalDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
 const frames = framesAfter(null, 8);
 const hashesTo = (count: number): string[] => frames.slice(0, count).map(({ hash }) => hash);
@@ -96,6 +96,20 @@ describe('a flipped bit', () => {
     expect(await journal.read(1, 1 << 20)).toEqual(logged(frames));
   });
 
+  test('is found even where the disk gives valid frames of another time', async () => {
+    const other = new VolatileDisk();
+    const twin = (await openOn(other)).journal;
+    for (const frame of framesAfter(null, 8, 'b')) await twin.write({ frames: logged([frame]) });
+    for (const path of await segmentFiles()) {
+      const whole = disk.contentOf(path);
+      disk.replaceContent(path, other.contentOf(path));
+      await expect(journal.read(1, 1 << 20)).rejects.toMatchObject({ code: 'journal_corrupt' });
+      disk.replaceContent(path, whole);
+    }
+    disk.replaceContent(firstSegment, other.contentOf(firstSegment));
+    await expect(journal.read(1, 1)).rejects.toMatchObject({ code: 'journal_corrupt' });
+  });
+
   test('in the promise is refused', async () => {
     const whole = disk.contentOf(promiseFile);
     for (let at = 0; at < whole.length - 1; at += 1) {
@@ -133,6 +147,23 @@ describe('a missing end', () => {
     expect((await openOn(disk)).hashes).toHaveLength(9);
   });
 
+  test('does not come back under the frame that takes its place', async () => {
+    // Of two frames of one batch only the second reached the disk.
+    await journal.write({ truncateTo: 0 });
+    await journal.write({ frames: logged(frames.slice(0, 2)) });
+    flip(firstSegment, 40);
+    const again = await openOn(disk);
+    expect(again.hashes).toEqual([]);
+    const other = framesAfter(null, 1, 'b');
+    disk.stopBefore = disk.operations + 2;
+    void again.journal.write({ frames: logged(other) });
+    await disk.stopped;
+    // Power is lost before the sync: a cut that was not synced would be undone, the new frame is there.
+    const draws = [0.9, 0.5];
+    disk = disk.afterPowerLoss({ kind: 'some', random: () => draws.shift() ?? 0.5 });
+    expect([[], other.map(({ hash }) => hash)]).toContainEqual(await outcome());
+  });
+
   test('of a sealed segment is refused', async () => {
     disk.replaceContent(firstSegment, disk.contentOf(firstSegment).subarray(0, -1));
     expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
@@ -155,6 +186,18 @@ describe('files that do not belong together are refused', () => {
     expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
   });
 
+  test('a segment before an empty one is missing', async () => {
+    await journal.write({ truncateTo: 6 });
+    await disk.remove((await segmentFiles()).at(-2) ?? '');
+    expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
+  });
+
+  test('an empty segment has the header of another', async () => {
+    await journal.write({ truncateTo: 6 });
+    disk.replaceContent(await lastSegment(), disk.contentOf(firstSegment).subarray(0, segmentHeaderBytes));
+    expect(await outcome()).toMatchObject({ code: 'journal_corrupt' });
+  });
+
   test('a frame repeated in the log', async () => {
     const path = await lastSegment();
     disk.replaceContent(path, Buffer.concat([disk.contentOf(path), disk.contentOf(path).subarray(32)]));
@@ -167,6 +210,13 @@ describe('files that do not belong together are refused', () => {
     disk.replaceContent(promiseFile, Buffer.from(`${line}\n${crc32(line).toString(16).padStart(8, '0')}\n`));
     expect(await outcome()).toMatchObject({ code: 'journal_version' });
   });
+});
+
+test('what a crash left half made is removed at the next opening', async () => {
+  for (const directory of [journalDirectory, logDirectory, archiveDirectory]) await disk.open(`${directory}/any.unfinished`, 'create');
+  await openOn(disk);
+  for (const directory of [journalDirectory, logDirectory, archiveDirectory])
+    expect(await disk.list(directory)).not.toContain('any.unfinished');
 });
 
 describe('random bytes', () => {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Disk } from '../../sidecar/journal/disk.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { faultyDisk, noFaults, type Faults } from '../lib/faulty-disk.ts';
+import { segmentName } from '../../sidecar/journal/segment.ts';
 import { epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, logDirectory, openOn, type Opened } from '../lib/volatile-journal.ts';
@@ -62,11 +63,14 @@ describe('a frame that does not continue the log', () => {
 
 describe('a full disk', () => {
   test('leaves no half written frame behind', async () => {
-    const [path = ''] = (await inner.list(logDirectory)).sort().slice(-1);
-    const before = inner.contentOf(`${logDirectory}/${path}`);
+    // The first finds a full segment and begins another; the second is appended to it.
+    await opened.journal.write({ frames: logged(frames.slice(6, 7)) });
+    const path = `${logDirectory}/${segmentName(7)}`;
+    const before = inner.contentOf(path);
     faults.full = true;
-    await expect(opened.journal.write({ frames: logged(frames.slice(6)) })).rejects.toMatchObject({ code: 'disk_full' });
-    expect(inner.afterPowerLoss({ kind: 'none' }).contentOf(`${logDirectory}/${path}`)).toEqual(before);
+    await expect(opened.journal.write({ frames: logged(frames.slice(7)) })).rejects.toMatchObject({ code: 'disk_full' });
+    expect(inner.contentOf(path)).toEqual(before);
+    expect(inner.afterPowerLoss({ kind: 'none' }).contentOf(path)).toEqual(before);
   });
 
   test.each([{ full: true }, { failingRename: 1 }])('refuses a promise and keeps the old one: %j', async (fault) => {
@@ -107,16 +111,47 @@ describe('a full disk', () => {
 describe('readers', () => {
   test('see the log before or after a rewind, never in between', async () => {
     const { journal } = opened;
+    const many = framesAfter(frames[5] ?? null, 40);
+    for (const frame of many) await journal.write({ frames: logged([frame]) });
     const other = framesAfter(frames[1] ?? null, 6, 'b');
-    const rewind = journal.write({ truncateTo: 2, frames: logged(other) });
     const progress = { rewound: false };
-    void rewind.then(() => (progress.rewound = true));
-    const before = hashes(frames.slice(0, 6));
-    const after = hashes([...frames.slice(0, 2), ...other]);
+    const rewind = journal.write({ truncateTo: 2, frames: logged(other) }).then(() => (progress.rewound = true));
+    // One begins at each turn, so that some are under way at every step of the rewind.
+    const reads: ReturnType<typeof journal.read>[] = [];
     while (!progress.rewound) {
-      const read = (await journal.read(1, 1 << 20)).map(({ frame }) => frame.hash);
-      expect([before, after]).toContainEqual(read);
+      reads.push(journal.read(1, 1 << 20));
+      await Promise.resolve();
     }
+    await rewind;
+    const before = hashes([...frames.slice(0, 6), ...many]);
+    const after = hashes([...frames.slice(0, 2), ...other]);
+    const seen = (await Promise.all(reads)).map((read) => hashes(read.map(({ frame }) => frame)));
+    for (const each of seen) expect([before, after]).toContainEqual(each);
+    expect(seen).toContainEqual(before);
+    expect(seen).toContainEqual(after);
     expect((await journal.read(1, 1 << 20)).map(({ frame }) => frame.hash)).toEqual(after);
+  });
+
+  test('that were stopped between two segments by a rewind read again', async () => {
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const slow = { armed: false };
+    const slowDisk: Disk = {
+      ...disk,
+      open: async (path, mode) => {
+        const file = await disk.open(path, mode);
+        const held = slow.armed;
+        slow.armed = false;
+        return { ...file, close: () => (held ? gate : file.close()) };
+      },
+    };
+    const { journal } = await openOn(slowDisk);
+    await journal.write({ frames: logged(frames.slice(6, 8)) });
+    const other = framesAfter(frames[1] ?? null, 8, 'b');
+    slow.armed = true;
+    const read = journal.read(1, 1 << 20);
+    await journal.write({ truncateTo: 2, frames: logged(other) });
+    release();
+    expect(await read).toEqual(logged([...frames.slice(0, 2), ...other]));
   });
 });
