@@ -8,7 +8,7 @@ import type { LoggedFrame } from '../ports.ts';
 
 const marker = Buffer.from([0xff, 0x43, 0x43, 0x52]);
 const checkedFrom = 8;
-export const recordHeaderBytes = 60;
+const recordHeaderBytes = 60;
 export const maxRecordBytes = recordHeaderBytes + limits.frameBytes;
 
 export interface StoredRecord {
