@@ -1,10 +1,10 @@
 // One replica of the operator, from its start to its end: health server, election, and, while it is elected, the reconciler.
 // It ends when it is stopped or loses its Lease; it is never active twice.
-import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import type { OperatorConfig } from '../config.ts';
 import { HealthServer } from './health-server.ts';
 import { KubeApi } from './kube-api.ts';
+import type { KubeEndpoint } from './kube-endpoint.ts';
 import { LeaderElection } from './leader-election.ts';
 import { Metrics } from './metrics.ts';
 import { Reconciler } from './reconciler.ts';
@@ -18,9 +18,9 @@ export interface Operator {
   stop(): Promise<void>;
 }
 
-export async function startOperator(kubeConfig: KubeConfig, config: OperatorConfig, log: Logger): Promise<Operator> {
+export async function startOperator(endpoint: KubeEndpoint, config: OperatorConfig, log: Logger): Promise<Operator> {
   const metrics = new Metrics();
-  const api = new KubeApi(kubeConfig, metrics);
+  const api = new KubeApi(endpoint, metrics);
   const health = new HealthServer(metrics);
   const { namespace, identity, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = config;
   const election = new LeaderElection(api, { namespace, leaseName, identity, leaseDurationMs, renewDeadlineMs, retryPeriodMs }, log);
@@ -43,6 +43,7 @@ export async function startOperator(kubeConfig: KubeConfig, config: OperatorConf
     } finally {
       metrics.setLeader(false);
       await health.close();
+      api.close();
     }
   };
   const ended = run();

@@ -1,6 +1,5 @@
 // One list and one watch of one kind in all namespaces, and what they delivered, grouped by cluster.
 // After a break it goes on from the last resourceVersion; only when the API server has forgotten that does it list again.
-// The client library's informer ends every watch that is silent for 30 s and asks for no bookmarks, which keeps an idle API server busy.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';

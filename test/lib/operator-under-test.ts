@@ -1,8 +1,8 @@
 // Operators at a real API server, as many as a test wants, each with no more rights than the chart gives; and a client with all rights beside them.
-import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import { apiVersion, kind } from '../../common/names.ts';
 import { KubeApi } from '../../operator/controller/kube-api.ts';
+import { kubeconfigEndpoint } from '../../operator/controller/kube-endpoint.ts';
 import { startOperator, type Operator } from '../../operator/controller/operator.ts';
 import { clusterKind, namespacedPath } from '../../operator/controller/resource-kind.ts';
 import { parseConfig } from '../../operator/config.ts';
@@ -31,17 +31,10 @@ export async function startOperatorServer(options: { controllers?: boolean } = {
   throw new Error(applied.stderr);
 }
 
-function kubeConfigOf({ kubeconfig }: ApiServer): KubeConfig {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfig);
-  return config;
-}
-
-export const clientOf = (server: ApiServer): KubeApi => new KubeApi(kubeConfigOf(server), silent);
+export const clientOf = (server: ApiServer): KubeApi => new KubeApi(kubeconfigEndpoint(server.kubeconfig), silent);
 
 export function runOperator(server: ApiServer, identity = 'operator-0'): Promise<Operator> {
-  const kubeConfig = kubeConfigOf(server);
-  kubeConfig.users = kubeConfig.users.map((user) => ({ ...user, impersonateUser: operatorUser }));
+  const endpoint = { ...kubeconfigEndpoint(server.kubeconfig), headers: () => ({ 'impersonate-user': operatorUser }) };
   const config = parseConfig({
     CC_NAMESPACE: releaseNamespace,
     CC_IDENTITY: identity,
@@ -51,7 +44,7 @@ export function runOperator(server: ApiServer, identity = 'operator-0'): Promise
     CC_RENEW_DEADLINE: '2s',
     CC_RETRY_PERIOD: '500ms',
   });
-  return startOperator(kubeConfig, config, log);
+  return startOperator(endpoint, config, log);
 }
 
 /** Creates a ControlCluster with a container of the user's, with `spec` over it. Throws when it is refused. */
