@@ -9,7 +9,7 @@ import { natsReason, neededPayloadBytes, subscribe, type NatsLink } from './conn
 
 /** Requests of others that are being answered at one time; more are refused at once. */
 export const maxRequestsUnderWay = 64;
-/** Status of a reply without an answer. */
+/** An empty reply with the status that NATS uses for "no responders": the library rejects the request. */
 const refusedStatus = 503;
 
 export interface PeersOptions {
@@ -21,7 +21,7 @@ export interface PeersOptions {
 }
 
 /** `close` forgets the handlers; the link is the caller's. */
-export function openPeers({ link, namespace, cluster, pod, log }: PeersOptions): Peers & { close(): void } {
+export function createPeers({ link, namespace, cluster, pod, log }: PeersOptions): Peers & { close(): void } {
   const subjectOf = (to: string): string => (to === '*' ? broadcastSubject(namespace, cluster) : peerSubject(namespace, cluster, to));
   const requestSubject = (to: string): string => `${peerSubject(namespace, cluster, to)}.request`;
   let onMessage: (payload: Uint8Array) => void = () => undefined;
@@ -76,14 +76,11 @@ export function openPeers({ link, namespace, cluster, pod, log }: PeersOptions):
     async request(to, payload, timeoutMs) {
       const connection = usable();
       if (connection === null) throw new AppError('no_leader', `${to} cannot be asked: there is no connection to NATS.`);
-      let reply: Msg;
       try {
-        reply = await connection.request(requestSubject(to), payload, { timeout: timeoutMs });
+        return (await connection.request(requestSubject(to), payload, { timeout: timeoutMs })).data;
       } catch (error) {
         throw new AppError('no_leader', `${to} did not answer (${natsReason(error)}).`, error);
       }
-      if ((reply.headers?.code ?? 0) !== 0) throw new AppError('no_leader', `${to} refused to answer.`);
-      return reply.data;
     },
     onRequest(handler) {
       onRequest = handler;

@@ -1,0 +1,224 @@
+// The contract of the log stream, held by the one on a real nats-server and by the one in memory.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Frame } from '../../sidecar/core/frame.ts';
+import type { LogStream } from '../../sidecar/ports.ts';
+import { eventually } from '../lib/eventually.ts';
+import { frameAfter, framesAfter, put } from '../lib/sample-frames.ts';
+import { memoryWorld, natsWorld, NotingReader, withinMs, type StreamWorld } from '../lib/stream-world.ts';
+
+const never = new AbortController().signal;
+
+const textOf = (frame: Frame | undefined): string => Buffer.from(frame?.bytes ?? []).toString();
+
+async function publishAll(stream: LogStream, frames: readonly Frame[], afterSeq: number): Promise<void> {
+  for (const [at, frame] of frames.entries()) {
+    expect(await stream.publish(frame, afterSeq + at, never)).toEqual({ kind: 'stored', seq: afterSeq + at + 1 });
+  }
+}
+
+describe.each([
+  ['on a real nats-server', natsWorld],
+  ['in memory', memoryWorld],
+])('a log stream %s', (_, makeWorld) => {
+  let world: StreamWorld;
+  let stream: LogStream;
+
+  beforeEach(async () => {
+    world = await makeWorld();
+    stream = world.open(true);
+  });
+  afterEach(() => world.drop());
+
+  /** The stream exists and holds these frames. */
+  async function fill(frames: readonly Frame[]): Promise<NotingReader> {
+    const reader = new NotingReader();
+    stream.read(0, '', reader.onEvent);
+    await reader.until(() => {
+      expect(reader.kinds).toContain('connected');
+    });
+    await publishAll(stream, frames, 0);
+    await reader.until(() => {
+      expect(reader.seqs).toHaveLength(frames.length);
+    });
+    return reader;
+  }
+
+  test('is created by a member, stores each frame one after the other and delivers them in order, byte for byte', async () => {
+    const frames = framesAfter(null, 5);
+    const reader = await fill(frames);
+    expect(reader.seqs).toEqual([1, 2, 3, 4, 5]);
+    expect(frames.map((_frame, at) => reader.text(at + 1))).toEqual(frames.map(textOf));
+    expect(await stream.lastSeq()).toBe(5);
+  });
+
+  test('is not created by a replica, which waits for it (I4)', async () => {
+    const replica = world.open(false);
+    const reader = new NotingReader();
+    replica.read(0, '', reader.onEvent);
+    await reader.until(() => {
+      expect(reader.kinds).toContain('disconnected');
+    });
+    await expect(replica.lastSeq()).rejects.toMatchObject({ code: 'stream_unavailable' });
+    await fill(framesAfter(null, 2));
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([1, 2]);
+    });
+  });
+
+  test('refuses a frame that expects less or more than the last sequence (I3)', async () => {
+    const frames = framesAfter(null, 3);
+    await fill(frames);
+    const [other] = framesAfter(null, 1, 'other');
+    if (other === undefined) throw new Error('no frame');
+    for (const expected of [0, 2, 4, 1000]) {
+      expect(await stream.publish(other, expected, never)).toEqual({ kind: 'conflict', lastSeq: 3 });
+    }
+    expect(await stream.lastSeq()).toBe(3);
+  });
+
+  test('stores a frame once when its acknowledgement is lost', async () => {
+    const frames = framesAfter(null, 3);
+    await fill(frames.slice(0, 2));
+    world.loseNextAnswer();
+    await publishAll(stream, frames.slice(2), 2);
+    expect(await stream.lastSeq()).toBe(3);
+  });
+
+  test('stores a frame that was lost on its way', async () => {
+    const frames = framesAfter(null, 3);
+    await fill(frames.slice(0, 2));
+    world.loseNextFrame();
+    await publishAll(stream, frames.slice(2), 2);
+    expect(await stream.lastSeq()).toBe(3);
+  });
+
+  test('tells a conflict when another frame took the place of one that was lost on its way (I3)', async () => {
+    const frames = framesAfter(null, 3);
+    await fill(frames.slice(0, 2));
+    const [rival] = framesAfter(frames[1] ?? null, 1, 'rival');
+    const other = world.open(true);
+    await eventually(async () => {
+      expect(await other.lastSeq()).toBe(2);
+    }, withinMs);
+    world.loseNextFrame();
+    const outcome = stream.publish(frames[2] as Frame, 2, never);
+    expect(await other.publish(rival as Frame, 2, never)).toEqual({ kind: 'stored', seq: 3 });
+    expect(await outcome).toEqual({ kind: 'conflict', lastSeq: 3 });
+  });
+
+  test('leaves the outcome unknown when the caller gives up during an outage, and takes the next frame after it', async () => {
+    const frames = framesAfter(null, 3);
+    await fill(frames.slice(0, 2));
+    await world.stop();
+    const giveUp = new AbortController();
+    const outcome = stream.publish(frames[2] as Frame, 2, giveUp.signal);
+    giveUp.abort();
+    expect(await outcome).toEqual({ kind: 'unknown' });
+    await expect(stream.lastSeq()).rejects.toMatchObject({ code: 'stream_unavailable' });
+    await world.start();
+    await publishAll(stream, frames.slice(2), 2);
+  });
+
+  test('goes on behind the place that a reader names with its hash', async () => {
+    const frames = framesAfter(null, 4);
+    await fill(frames);
+    const reader = new NotingReader();
+    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([3, 4]);
+    });
+    expect(reader.kinds).not.toContain('restarted');
+  });
+
+  test.each([
+    ['another hash', 2],
+    ['a place beyond the end', 9],
+  ])('is read again from the first message by a reader with %s', async (_name, seq) => {
+    await fill(framesAfter(null, 4));
+    const reader = new NotingReader();
+    world.open(true).read(seq, 'f'.repeat(64), reader.onEvent);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([1, 2, 3, 4]);
+    });
+    expect(reader.kinds.filter((kind) => kind === 'restarted')).toHaveLength(1);
+  });
+
+  test('tells a reader whose place was purged, and goes on with the first message that is left', async () => {
+    const frames = framesAfter(null, 6);
+    await fill(frames);
+    await world.purge(5);
+    const reader = new NotingReader();
+    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([5, 6]);
+    });
+    expect(reader.kinds).toContain('restarted');
+  });
+
+  test('tells a reader that follows when the stream lost its end and its sequences are used again', async () => {
+    const frames = framesAfter(null, 5);
+    await fill(frames.slice(0, 3));
+    await world.save();
+    const reader = new NotingReader();
+    stream.read(0, '', reader.onEvent);
+    await publishAll(stream, frames.slice(3), 3);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([1, 2, 3, 4, 5]);
+    });
+    await world.restore();
+    const others = framesAfter(frames[2] ?? null, 3, 'other');
+    await publishAll(world.open(true), others, 3);
+    await reader.until(() => {
+      expect(reader.kinds).toContain('restarted');
+      expect(reader.seqs).toEqual([1, 2, 3, 4, 5, 6]);
+      expect(reader.text(4)).toBe(textOf(others[0]));
+    });
+  });
+
+  test('tells a reader that follows when the stream is deleted and made anew', async () => {
+    const reader = await fill(framesAfter(null, 3));
+    await world.remove();
+    const others = framesAfter(null, 4, 'other');
+    await reader.until(() => {
+      expect(reader.kinds).toContain('restarted');
+    });
+    await publishAll(stream, others, 0);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([1, 2, 3, 4]);
+      expect(reader.text(1)).toBe(textOf(others[0]));
+    });
+  });
+
+  test('tells an outage and its end, and delivers what came later without a gap and nothing twice', async () => {
+    const frames = framesAfter(null, 6);
+    const reader = await fill(frames.slice(0, 3));
+    await world.stop();
+    await reader.until(() => {
+      expect(reader.kinds.at(-1)).toBe('disconnected');
+    });
+    await world.start();
+    await publishAll(stream, frames.slice(3), 3);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([1, 2, 3, 4, 5, 6]);
+    });
+    expect(reader.kinds.filter((kind) => kind !== 'frame').slice(-3)).toEqual(['connected', 'disconnected', 'connected']);
+  });
+
+  test('tells only the newest reading', async () => {
+    const frames = framesAfter(null, 4);
+    const reader = await fill(frames.slice(0, 2));
+    const second = new NotingReader();
+    stream.read(1, frames[0]?.hash ?? '', second.onEvent);
+    await publishAll(stream, frames.slice(2), 2);
+    await second.until(() => {
+      expect(second.seqs).toEqual([2, 3, 4]);
+    });
+    expect(reader.seqs).toEqual([1, 2]);
+  });
+
+  test('takes a frame of the greatest size', async () => {
+    const large = frameAfter(null, [put('a', 'x'.repeat(500_000)), put('b', 'x'.repeat(500_000))]);
+    const reader = await fill([large]);
+    expect(reader.text(1)).toBe(textOf(large));
+  });
+});
