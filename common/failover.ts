@@ -17,8 +17,7 @@ export function parseFailover(text: string): FailoverEntry[] {
   return lines.map((line, at) => {
     const match = /^\s*([A-Za-z0-9.-]{1,253})\s*,\s*(\d{1,5})\s*$/.exec(line);
     const port = Number(match?.[2]);
-    if (match?.[1] === undefined || port < 1 || port > 65_535)
-      throw new RangeError(`failover.csv line ${String(at + 1)} is not host,port`);
+    if (match?.[1] === undefined || port < 1 || port > 65_535) throw new RangeError(`failover.csv line ${String(at + 1)} is not host,port`);
     return { host: match[1], port };
   });
 }

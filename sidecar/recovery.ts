@@ -1,16 +1,31 @@
 // Building the core from what the disk has, reading what a peer answered, and ending the process on a defect.
+import type { Frame } from './core/frame.ts';
 import type { LocatedEnd } from './core/io.ts';
 import { createMember, recover, type Member, type MemberConfig } from './core/state.ts';
 import type { Journal } from './ports.ts';
 
-/** The core as its journal left it. */
+/** The core as its journal left it at the start of the process. */
 export async function recoverMember(journal: Journal, config: MemberConfig): Promise<Member> {
   const member = createMember(config, journal.promise);
-  for await (const { frame, seq } of journal.recovered()) {
-    recover(member, frame, seq);
-    member.effects.length = 0;
-  }
+  for await (const { frame, seq } of journal.recovered()) replay(member, frame, seq);
   return member;
+}
+
+const reloadBytes = 8 * 1024 * 1024;
+
+/** The core as the journal has it now, in a process that goes on. */
+export async function reloadMember(journal: Journal, config: MemberConfig): Promise<Member> {
+  const member = createMember(config, journal.promise);
+  for (;;) {
+    const frames = await journal.read(member.log.length + 1, reloadBytes);
+    if (frames.length === 0) return member;
+    for (const { frame, seq } of frames) replay(member, frame, seq);
+  }
+}
+
+function replay(member: Member, frame: Frame, seq: number): void {
+  recover(member, frame, seq);
+  member.effects.length = 0;
 }
 
 /** `null` for what is not of the form. */

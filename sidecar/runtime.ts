@@ -12,7 +12,7 @@ import { decodeMessage, encodeJson, packFrames, unpackFrames, type PeerRequest }
 import { isEligible, type Member, type MemberConfig } from './core/state.ts';
 import type { Journal, LeaderLease, LogStream, OwnPod, Peers } from './ports.ts';
 import { Callers } from './callers.ts';
-import { crash, parseLocated, recoverMember } from './recovery.ts';
+import { crash, parseLocated, recoverMember, reloadMember } from './recovery.ts';
 import { memberReport } from './member-report.ts';
 
 export const tickMs = 50;
@@ -266,7 +266,7 @@ export class Runtime {
       // A write of nothing is durable only after all the steps before it.
       this.#ports.journal
         .write({})
-        .then(() => recoverMember(this.#ports.journal, this.#options.member))
+        .then(() => reloadMember(this.#ports.journal, this.#options.member))
         .then((member) => this.#replace(old, member))
         .catch((error: unknown) => {
           if (!isAppError(error)) return crash(error);

@@ -7,10 +7,10 @@ import { z } from 'zod';
 import { runCommand, signalRunningCommands, type CommandResult } from './command.ts';
 
 const artifacts = 'artifacts';
-const stageNames = ['check', 'unit', 'conformance', 'integration', 'e2e'] as const;
+const stageNames = ['check', 'unit', 'conformance', 'integration'] as const;
 type StageName = (typeof stageNames)[number];
 /** Stages that run Kubernetes, etcd or NATS, and so need the programs of the bundled cluster. */
-const needPrograms: ReadonlySet<StageName> = new Set(['conformance', 'integration', 'e2e']);
+const needPrograms: ReadonlySet<StageName> = new Set(['conformance', 'integration']);
 
 interface StageResult {
   readonly name: string;

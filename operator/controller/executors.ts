@@ -14,7 +14,7 @@ import type { ClusterMemory } from './observe.ts';
 import { podView } from './pod-view.ts';
 import { clusterKind, kindOf, leaseKind, namespacedPath, podKind } from './resource-kind.ts';
 
-export const fieldManager = 'controlcluster-operator';
+const fieldManager = 'controlcluster-operator';
 
 const firstRefusalRetryMs = 30_000;
 const maxRefusalRetryMs = 10 * 60_000;

@@ -92,7 +92,7 @@ function withDigest(object: unknown): KubeObject {
   return { ...plain, metadata: { ...plain.metadata, annotations: { ...plain.metadata.annotations, [digestAnnotation]: digest } } };
 }
 
-export function leaseView(lease: KubeObject, { ageMs, proven }: LeaseAge): ObservedLease {
+function leaseView(lease: KubeObject, { ageMs, proven }: LeaseAge): ObservedLease {
   const { holderIdentity, acquireTime } = leaseSpec(lease);
   const acquiredAtMs = Date.parse(acquireTime ?? '');
   const notes = lease.metadata.annotations;

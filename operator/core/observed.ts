@@ -149,7 +149,7 @@ export interface MemberView {
 }
 
 /** Electable members in the order of failover.csv (K5): the preferred leader first, then by ordinal. */
-export function electable(cluster: ControlCluster): string[] {
+function electable(cluster: ControlCluster): string[] {
   const names = Array.from({ length: cluster.spec.members }, (_, ordinal) => memberPodName(cluster.metadata.name, ordinal));
   const preferred = cluster.spec.preferredLeader;
   return preferred !== undefined && names.includes(preferred) ? [preferred, ...names.filter((name) => name !== preferred)] : names;

@@ -14,7 +14,7 @@ export interface Receipt {
 }
 
 /** Idempotency keys are remembered for this many changes (I8). */
-export const idempotencyWindowChanges = 100_000;
+const idempotencyWindowChanges = 100_000;
 
 /** The key that an operation writes; an `append` to a topic is no part of the key-value state. */
 function keyOf(operation: Operation): string | null {
@@ -188,7 +188,7 @@ function holds(precondition: Precondition, entry: Entry | null): boolean {
 }
 
 /** Deep equality of JSON values; the order of an object's keys does not count. */
-export function equalJson(a: Json, b: Json): boolean {
+function equalJson(a: Json, b: Json): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (Array.isArray(a) || Array.isArray(b)) {

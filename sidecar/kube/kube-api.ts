@@ -4,7 +4,6 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
-import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { AppError } from '../../common/errors.ts';
@@ -36,23 +35,23 @@ export function podEndpoint(environment: Readonly<Record<string, string | undefi
 }
 
 const kubeconfigSchema = z.object({
-  clusters: z.array(z.object({ cluster: z.object({ server: z.string(), 'certificate-authority': z.string() }) })).min(1),
-  users: z.array(z.object({ user: z.object({ 'client-certificate': z.string(), 'client-key': z.string() }) })).min(1),
+  clusters: z.array(z.object({ cluster: z.object({ server: z.string(), 'certificate-authority-data': z.base64() }) })).min(1),
+  users: z.array(z.object({ user: z.object({ 'client-certificate-data': z.base64(), 'client-key-data': z.base64() }) })).min(1),
 });
 
-/** A kubeconfig with one cluster and one user whose certificates are files: what a test or a developer runs the sidecar with. */
+/** A kubeconfig with one cluster and one user, certificates in it: what a test or a developer runs the sidecar with. */
 export function kubeconfigEndpoint(file: string): KubeEndpoint {
   const config = kubeconfigSchema.parse(parse(readFileSync(file, 'utf8')));
-  const read = (path: string): Buffer => readFileSync(resolve(dirname(file), path));
   const cluster = config.clusters[0]?.cluster;
   const user = config.users[0]?.user;
   if (cluster === undefined || user === undefined)
     throw new AppError('invalid_configuration', 'the kubeconfig names no cluster or no user');
+  const decode = (text: string): Buffer => Buffer.from(text, 'base64');
   return {
     server: cluster.server,
-    ca: read(cluster['certificate-authority']),
-    cert: read(user['client-certificate']),
-    key: read(user['client-key']),
+    ca: decode(cluster['certificate-authority-data']),
+    cert: decode(user['client-certificate-data']),
+    key: decode(user['client-key-data']),
   };
 }
 

@@ -7,7 +7,7 @@ import { parseAnnotation, startRoundSchema } from '../../common/report.ts';
 import type { LeaderLease, LeaseRecord } from '../ports.ts';
 import type { KubeApi } from './kube-api.ts';
 
-export const leaseSchema = z.looseObject({
+const leaseSchema = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string(), annotations: z.record(z.string(), z.string()).optional() }),
   spec: z
     .looseObject({

@@ -31,6 +31,8 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
   let role: PodRole | null = null;
   let labelled: PodRole | null = null;
   let labelling = false;
+  /** The refusal that was logged last: each is logged once, not at each try. */
+  let told = '';
 
   const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
     delay(ms, undefined, { signal: AbortSignal.any([signal, closing.signal]) }).catch(() => undefined);
@@ -39,7 +41,9 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
   const attempt = async (call: Call, what: string): Promise<boolean> => {
     try {
       const answer = await api.send(call);
-      if (answer.kind === 'refused') log.warn({ what, status: answer.status }, 'Kubernetes refused');
+      const refusal = answer.kind === 'refused' ? `${what} ${String(answer.status)}` : '';
+      if (refusal !== '' && refusal !== told) log.warn({ what, refusal }, 'Kubernetes refused');
+      told = refusal;
       return answer.kind === 'ok';
     } catch (error) {
       if (!isAppError(error)) throw error;

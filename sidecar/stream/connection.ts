@@ -9,13 +9,13 @@ import { connect, credsAuthenticator, NatsError, type Authenticator, type Connec
 import type { Logger } from 'pino';
 import { limits } from '../core/frame.ts';
 
-export const connectTimeoutMs = 4000;
-export const reconnectDelayMs = 250;
+const connectTimeoutMs = 4000;
+const reconnectDelayMs = 250;
 /** A connection whose server is silent is given up after `pingIntervalMs * (maxPingsOut + 1)`. */
 const pingIntervalMs = 1500;
 const maxPingsOut = 1;
 /** Room for the headers of a message; `max_payload` of NATS counts them. */
-export const headerBytes = 1024;
+const headerBytes = 1024;
 /** `max_payload` that the servers must allow; their default is 1 MiB. */
 export const neededPayloadBytes = limits.frameBytes + headerBytes;
 

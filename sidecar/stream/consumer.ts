@@ -9,7 +9,7 @@ import type { StreamApi } from './jetstream.ts';
 const pullExpiresMs = 5000;
 const heartbeatMs = 1000;
 /** Without a message or a heartbeat for so long the consumer is given up. */
-export const stallMs = 1500;
+const stallMs = 1500;
 const stallCheckMs = 250;
 /** What the server may send ahead of us. */
 const pullMessages = 256;

@@ -18,7 +18,7 @@ import {
 import { AppError } from '../../common/errors.ts';
 import { natsReason, neededPayloadBytes } from './connection.ts';
 
-export const streamRequestTimeoutMs = 5000;
+const streamRequestTimeoutMs = 5000;
 /** The server forgets a consumer that nobody pulled from for so long. */
 const consumerInactiveMs = 10_000;
 /** The shortest that the server takes; nothing here relies on its deduplication. */

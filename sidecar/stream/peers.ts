@@ -8,7 +8,7 @@ import type { Peers } from '../ports.ts';
 import { natsReason, neededPayloadBytes, subscribe, type NatsLink } from './connection.ts';
 
 /** Requests of others that are being answered at one time; more are refused at once. */
-export const maxRequestsUnderWay = 64;
+const maxRequestsUnderWay = 64;
 /** An empty reply with the status that NATS uses for "no responders": the library rejects the request. */
 const refusedStatus = 503;
 

@@ -9,7 +9,7 @@ import { cacheDirectory, exists, makeEntry } from './cache.ts';
 import { attempt, ClusterError, run } from './command.ts';
 import { Progress } from './progress.ts';
 
-export const kubernetesVersion = 'v1.37.2';
+const kubernetesVersion = 'v1.37.2';
 
 const goVersion = { major: 1, minor: 26 } as const;
 const modules = join(import.meta.dirname, 'modules');
@@ -40,7 +40,7 @@ const programs = {
 
 export type ProgramName = keyof typeof programs;
 
-export const programNames = Object.keys(programs) as readonly ProgramName[];
+const programNames = Object.keys(programs) as readonly ProgramName[];
 
 /** Path of the program; builds it when the cache has none. Throws ClusterError when Go is missing, too old, or the build fails. */
 export async function binary(name: ProgramName): Promise<string> {

@@ -22,7 +22,7 @@ const readyPollMs = 100;
 /** How long a program may take to end after SIGTERM before it is killed, in milliseconds. */
 const stopTimeoutMs = 10_000;
 
-export const serviceRange = '10.96.0.0/16';
+const serviceRange = '10.96.0.0/16';
 const firstServiceAddress = '10.96.0.1';
 /** Native gang scheduling (PodGroup), on the API server, the scheduler and the controller manager. */
 const features = '--feature-gates=GenericWorkload=true';

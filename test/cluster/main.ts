@@ -112,7 +112,9 @@ function described(outcome: Outcome): string {
 }
 
 async function nodeNamed(name: string | undefined): Promise<NodeAddress> {
-  const nodes = nodeAddresses((await requireState()).nodes);
+  const state = await requireState();
+  refuseForeign(state, 'cut or heal');
+  const nodes = nodeAddresses(state.nodes);
   const list = nodes.map((node) => node.name).join(', ');
   const wanted = required(name, `This takes a node: ${list}.`);
   const node = nodes.find((candidate) => candidate.name === wanted);

@@ -75,7 +75,7 @@ export async function readKernelSettings(): Promise<Record<string, string>> {
 }
 
 /** Copies the logs of the components, the audit log among them. */
-export async function saveLogs(directory: string): Promise<void> {
+async function saveLogs(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   if ((await entries(logDirectory)).length > 0) await run('cp', ['-a', `${logDirectory}/.`, directory]);
 }

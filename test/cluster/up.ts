@@ -179,7 +179,7 @@ async function start(state: ClusterState, say: (line: string) => void): Promise<
 }
 
 /** Makes certificates, network, directories and configuration where they are missing, and says what to run. */
-export async function prepareCluster(count: number): Promise<ClusterParts> {
+async function prepareCluster(count: number): Promise<ClusterParts> {
   const addresses = nodeAddresses(count);
   const [control] = await Promise.all([
     controlPlane({ directory: stateDirectory, address: hostAddress, etcdAddress, controllers: true, advertise: true }),

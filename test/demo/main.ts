@@ -97,15 +97,16 @@ async function writeAndRead(target: Target): Promise<void> {
 }
 
 function suggest(target: Target): void {
-  const commands = [
-    ...target.shell,
-    `kubectl get controlcluster ${cluster} --watch`,
-    `kubectl logs ${cluster}-0 --container ${container} --follow`,
-    `kubectl delete pod ${cluster}-0                # another member leads at once`,
-    `kubectl describe controlcluster ${cluster}     # what happened, and why`,
-    'kubectl explain controlcluster.spec      # what can be set',
-    'npm run demo -- down                     # removes all of it',
-  ];
+  const explained = [
+    [`kubectl get controlcluster ${cluster} --watch`, 'who leads, how far the log is'],
+    [`kubectl logs ${cluster}-0 --container ${container} --follow`, 'what the example does'],
+    [`kubectl delete pod ${cluster}-0`, 'another member leads at once'],
+    [`kubectl describe controlcluster ${cluster}`, 'what happened, and why'],
+    ['kubectl explain controlcluster.spec', 'what can be set'],
+    ['npm run demo -- down', 'removes all of it'],
+  ] as const;
+  const width = Math.max(...explained.map(([command]) => command.length));
+  const commands = [...target.shell, ...explained.map(([command, effect]) => `${command.padEnd(width)}  # ${effect}`)];
   heading('Next');
   console.log(commands.map((command) => `  ${command}`).join('\n'));
 }

@@ -45,7 +45,9 @@ export async function readStatus(target: Target, name: string): Promise<ControlC
 export async function observeCluster(target: Target, name: string, recoveryNode: boolean): Promise<Progress> {
   const status = await readStatus(target, name);
   if (status === null) return { lines: [`${name}: not there yet`], done: false };
-  const why = status.phase === 'Running' ? undefined : status.conditions?.find(({ type }) => type === 'Available')?.message;
+  // Before the start it is the gate that says what is waited for.
+  const telling = status.phase === 'Gathering' ? 'GateOpen' : status.phase === 'Degraded' ? 'Degraded' : 'Available';
+  const why = status.phase === 'Running' ? undefined : status.conditions?.find(({ type }) => type === telling)?.message;
   const members = status.members ?? [];
   const membersReady =
     members.length > 0 && members.every(({ role, ready, name: pod }) => ready || role === 'dr' || pod.startsWith(`${name}-dr-`));

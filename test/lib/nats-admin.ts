@@ -11,7 +11,7 @@ export class NatsAdmin {
   }
 
   async with<T>(deed: (manager: JetStreamManager) => Promise<T>): Promise<T> {
-    const connection = await connect({ servers: this.#url });
+    const connection = await connect({ servers: this.#url.split(',') });
     try {
       return await deed(await connection.jetstreamManager());
     } finally {
@@ -26,6 +26,11 @@ export class NatsAdmin {
 
   async remove(): Promise<void> {
     await this.with((manager) => manager.streams.delete(this.#stream));
+  }
+
+  /** Name of the server that leads the stream; it has one when the stream is replicated. */
+  async leader(): Promise<string | undefined> {
+    return this.with(async (manager) => (await manager.streams.info(this.#stream)).cluster?.leader);
   }
 
   /** Removes the consumers below those who read. */

@@ -16,6 +16,7 @@ const routePort = 6222;
 export interface NatsServerOptions {
   /** Bytes; the default of NATS is 1 MiB. */
   readonly maxPayloadBytes?: number;
+  readonly user?: { readonly name: string; readonly password: string };
 }
 
 interface Place {
@@ -63,6 +64,7 @@ export class NatsServer {
       host: place.address,
       port: clientPort,
       max_payload: options.maxPayloadBytes ?? 1024 * 1024,
+      ...(options.user !== undefined && { authorization: { user: options.user.name, password: options.user.password } }),
       jetstream: { store_dir: join(directory, 'store'), sync_interval: 'always' },
       ...(place.routes.length > 0 && {
         cluster: {

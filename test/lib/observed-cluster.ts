@@ -70,7 +70,7 @@ function report(name: string, member: ActingMember): MemberReport | null {
   };
 }
 
-export function lease(name: string, changes: Partial<ObservedLease> = {}): ObservedLease {
+function lease(name: string, changes: Partial<ObservedLease> = {}): ObservedLease {
   return { name, resourceVersion: '7', holder: '', acquiredAtMs: null, ageMs: 500, proven: true, round: null, report: null, ...changes };
 }
 

@@ -11,7 +11,7 @@ import { NatsAdmin } from './nats-admin.ts';
 import { NatsProxy } from './nats-proxy.ts';
 import { NatsServer } from './nats-server.ts';
 
-export const sampleStream = streamName('space', 'sample');
+const sampleStream = streamName('space', 'sample');
 const subject = logSubject('space', 'sample');
 export const withinMs = 15_000;
 const log = pino({ level: 'silent' });
@@ -31,7 +31,7 @@ export interface StreamWorld {
 }
 
 /** A client of its own, with its own connection. */
-export function openOnNats(
+function openOnNats(
   url: string,
   { mayCreate = true, replicas = 1 } = {},
 ): { stream: LogStream; link: NatsLink; close: () => Promise<void> } {

@@ -1,0 +1,126 @@
+// Three real sidecar processes on a real nats-server and a real API server: start round, writes, fail-over, outage. The operator is the test.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { eventually } from '../lib/eventually.ts';
+import { SidecarCluster } from '../lib/sidecar-cluster.ts';
+
+const pods = ['trading-0', 'trading-1', 'trading-2'];
+let cluster: SidecarCluster;
+
+beforeAll(async () => {
+  cluster = await SidecarCluster.create();
+});
+afterAll(async () => {
+  await cluster.stop();
+});
+
+async function put(pod: string, key: string, value: unknown, idempotencyKey: string): Promise<Response> {
+  const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
+  return cluster.call(pod, `/v1/state/${key}`, { method: 'PUT', headers, body: JSON.stringify(value) });
+}
+
+/** Every member has applied the same log to its end. */
+async function agreed(uid: number): Promise<void> {
+  await eventually(async () => {
+    const reports = await Promise.all(pods.map((pod) => cluster.status(pod)));
+    expect(reports.map(({ acknowledged }) => acknowledged?.uid)).toEqual([uid, uid, uid]);
+    expect(new Set(reports.map(({ position }) => position.hash)).size).toBe(1);
+  }, 20_000);
+}
+
+async function logOf(pod: string): Promise<{ uid: number; idempotencyKey?: string }[]> {
+  const found: { uid: number; idempotencyKey?: string }[] = [];
+  for (;;) {
+    const text = await (await cluster.call(pod, `/v1/changes?fromUid=${String(found.length + 1)}&limit=1000`)).text();
+    const page = text.split('\n').filter((line) => line !== '');
+    if (page.length === 0) return found;
+    found.push(...page.map((line) => JSON.parse(line) as { uid: number; idempotencyKey?: string }));
+  }
+}
+
+/** Writes with retries, as a client does, until `count` were acknowledged. */
+async function writeAll(from: number, count: number): Promise<void> {
+  for (let at = from; at < from + count; at++) {
+    await eventually(async () => {
+      const pod = pods[at % pods.length] ?? '';
+      expect((await put(pod, `key-${String(at)}`, at, `write-${String(at)}`)).ok).toBe(true);
+    }, 30_000);
+  }
+}
+
+describe('three sidecars', () => {
+  test('wait without NATS and say so', async () => {
+    for (const pod of pods) cluster.start(pod);
+    await cluster.waitPhases({ 'trading-0': 'Waiting', 'trading-1': 'Waiting', 'trading-2': 'Waiting' });
+    await eventually(async () => {
+      expect((await cluster.status('trading-1')).reason).toBe('StreamUnavailable');
+    });
+    expect((await cluster.call('trading-1', '/startupz')).status).toBe(503);
+  });
+
+  test('start when the round opens, and no gate opens before (I7, K7)', async () => {
+    await cluster.startNats();
+    await eventually(async () => {
+      for (const pod of pods) expect((await cluster.status(pod)).reason).toBe('StartRound');
+    }, 20_000);
+    expect((await cluster.call('trading-0', '/startupz')).status).toBe(503);
+    await cluster.openRound('trading-0');
+    await cluster.waitPhases({ 'trading-0': 'Leading', 'trading-1': 'Following', 'trading-2': 'Following' });
+    for (const pod of pods) expect((await cluster.call(pod, '/startupz')).status).toBe(200);
+  });
+
+  test('take writes on any member and hold the same log and state (I1)', async () => {
+    await writeAll(0, 60);
+    await agreed(60);
+    const read = await cluster.call('trading-2', '/v1/state/key-41?consistency=linearizable');
+    expect(await read.json()).toMatchObject({ key: 'key-41', value: 41 });
+  });
+
+  test('lose and double nothing when the leader is killed, and take it back as a follower (I2, I8)', async () => {
+    await cluster.kill('trading-0');
+    await writeAllOnSurvivors(60, 30);
+    cluster.start('trading-0');
+    await cluster.waitPhases({ 'trading-0': 'Following' });
+    await agreed(90);
+    const log = await logOf('trading-0');
+    expect(log.map(({ uid }) => uid)).toEqual(Array.from({ length: 90 }, (_, at) => at + 1));
+    expect(new Set(log.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(90);
+  });
+
+  async function writeAllOnSurvivors(from: number, count: number): Promise<void> {
+    const leader = await cluster.leader();
+    for (let at = from; at < from + count; at++) {
+      await eventually(async () => {
+        expect((await put(leader, `key-${String(at)}`, at, `write-${String(at)}`)).ok).toBe(true);
+      }, 30_000);
+    }
+  }
+
+  test('hand leadership over in order when the leader is told to stop', async () => {
+    const before = await cluster.leader();
+    await cluster.kill(before, 'SIGTERM');
+    const after = await cluster.leader(5000);
+    expect(after).not.toBe(before);
+    cluster.start(before);
+    await cluster.waitPhases({ [before]: 'Following' });
+  });
+
+  test('go on after NATS was killed and restarted', async () => {
+    await cluster.stopNats('SIGKILL');
+    await cluster.startNats();
+    await cluster.leader();
+    await writeAll(90, 30);
+    await agreed(120);
+  });
+
+  test('come back whole after all were killed at once (K6)', async () => {
+    await Promise.all(pods.map((pod) => cluster.kill(pod)));
+    for (const pod of pods) cluster.start(pod);
+    await eventually(async () => {
+      for (const pod of pods) expect((await cluster.status(pod)).reason).toBe('StartRound');
+    }, 30_000);
+    await cluster.openRound('trading-1');
+    await cluster.waitPhases({ 'trading-1': 'Leading' });
+    await writeAll(120, 10);
+    await agreed(130);
+  });
+});
