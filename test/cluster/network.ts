@@ -30,7 +30,7 @@ const firewallRules = [
   ['FORWARD', '-i', bridge, '-o', bridge, '-j', 'ACCEPT'],
 ] as const;
 
-function nodeAddress(index: number): NodeAddress {
+export function nodeAddress(index: number): NodeAddress {
   const name = `node${String(index)}`;
   return {
     name,

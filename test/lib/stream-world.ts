@@ -11,7 +11,7 @@ import { NatsAdmin } from './nats-admin.ts';
 import { NatsProxy } from './nats-proxy.ts';
 import { NatsServer } from './nats-server.ts';
 
-const sampleStream = streamName('space', 'sample');
+export const sampleStream = streamName('space', 'sample');
 const subject = logSubject('space', 'sample');
 export const withinMs = 15_000;
 const log = pino({ level: 'silent' });
@@ -31,7 +31,7 @@ export interface StreamWorld {
 }
 
 /** A client of its own, with its own connection. */
-function openOnNats(
+export function openOnNats(
   url: string,
   { mayCreate = true, replicas = 1 } = {},
 ): { stream: LogStream; link: NatsLink; close: () => Promise<void> } {
@@ -134,6 +134,12 @@ export class NotingReader {
   get seqs(): number[] {
     const from = this.events.findLastIndex(({ kind }) => kind === 'restarted') + 1;
     return this.events.slice(from).flatMap((event) => (event.kind === 'frame' ? [event.seq] : []));
+  }
+
+  /** Why the stream is out of reach; `''` when it is not. */
+  get reason(): string {
+    const last = this.events.at(-1);
+    return last?.kind === 'disconnected' ? last.reason : '';
   }
 
   text(seq: number): string {
