@@ -30,13 +30,13 @@ export interface Subject {
 }
 
 export class EventRecorder {
-  readonly #api: KubeApi;
+  readonly #api: Pick<KubeApi, 'send'>;
   readonly #instance: string;
   readonly #log: Logger;
   readonly #recent = new Map<string, Repeated>();
   readonly #budgets = new Map<string, { left: number; atMs: number }>();
 
-  constructor(api: KubeApi, instance: string, log: Logger) {
+  constructor(api: Pick<KubeApi, 'send'>, instance: string, log: Logger) {
     this.#api = api;
     this.#instance = instance;
     this.#log = log;

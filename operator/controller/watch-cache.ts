@@ -30,7 +30,7 @@ export interface CacheOptions {
 
 export class WatchCache {
   readonly kind: ResourceKind;
-  readonly #api: KubeApi;
+  readonly #api: Pick<KubeApi, 'send' | 'lines'>;
   readonly #options: CacheOptions;
   readonly #log: Logger;
   readonly #objects = new Map<string, KubeObject>();
@@ -41,7 +41,7 @@ export class WatchCache {
   #failures = 0;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(api: KubeApi, options: CacheOptions, log: Logger) {
+  constructor(api: Pick<KubeApi, 'send' | 'lines'>, options: CacheOptions, log: Logger) {
     this.#api = api;
     this.kind = options.kind;
     this.#options = options;
