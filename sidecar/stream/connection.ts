@@ -2,7 +2,7 @@
 // Connects in the background for as long as it takes and says why it is not connected; credentials are read anew for each attempt, so that a
 // rotated Secret is honoured. The library's own reconnecting is off: it buffers what is published meanwhile without a bound and hides why it
 // fails. A lost connection is replaced by a new one here, and whoever subscribes does so again when told of it.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, credsAuthenticator, NatsError, type Authenticator, type ConnectionOptions, type Msg, type NatsConnection } from 'nats';
@@ -72,12 +72,8 @@ export function subscribe(connection: NatsConnection, subject: string, handler: 
 function authenticator(directory: string | null): Authenticator[] {
   if (directory === null) return [];
   const read = (file: string): string | undefined => {
-    try {
-      return readFileSync(join(directory, file), 'utf8').trim();
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      throw error;
-    }
+    const path = join(directory, file);
+    return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
   };
   const creds = read('nats.creds');
   if (creds !== undefined) return [credsAuthenticator(new TextEncoder().encode(creds))];

@@ -10,7 +10,7 @@ import { limits, type Frame } from '../core/frame.ts';
 import type { PublishOutcome } from '../ports.ts';
 import { subscribe, type NatsLink } from './connection.ts';
 import { openStreamApi, type StreamSettings } from './jetstream.ts';
-import { pause, untilConnected } from './waiting.ts';
+import { pause, untilChanged } from './waiting.ts';
 
 /** Wait for an answer before the frame is sent again; doubled with each attempt. */
 const answerMinMs = 1000;
@@ -86,7 +86,7 @@ export class FramePublisher {
     while (!signal.aborted) {
       const { state } = link;
       if (state.kind === 'disconnected') {
-        await untilConnected(link, signal);
+        await untilChanged(link, state, signal);
         continue;
       }
       send(state.connection, settings.subject, frame, attempt.reply, head);

@@ -9,7 +9,7 @@ import type { StreamEvent } from '../ports.ts';
 import { natsReason, type NatsLink } from './connection.ts';
 import { consume, type ConsumptionHandler } from './consumer.ts';
 import { openStreamApi, type StreamApi, type StreamSettings } from './jetstream.ts';
-import { pause, untilConnected } from './waiting.ts';
+import { pause, untilChanged } from './waiting.ts';
 
 /** Wait before the next consumer; doubled for each failure in a row. */
 const retryMinMs = 100;
@@ -55,7 +55,7 @@ export class StreamReader {
       const { state } = link;
       if (state.kind === 'disconnected') {
         this.#tell(state.reason);
-        await untilConnected(link, signal);
+        await untilChanged(link, state, signal);
         continue;
       }
       const { connection } = state;
