@@ -87,6 +87,8 @@ async function writeAndRead(target: Target): Promise<void> {
   const reader = others.find(({ role }) => role === 'dr') ?? writer;
   if (writer === undefined || reader === undefined)
     throw new ClusterError(`There is no follower of ${leader ?? 'anyone'} to write through.`);
+  // The member follows in sync; the user's container, which waited for that, starts now.
+  await kubectl(target, ['wait', '--for=condition=Ready', '--timeout=2m', `pod/${writer.name}`, `pod/${reader.name}`]);
   heading(`A write through ${writer.name}, a follower; it passes it on to ${leader ?? 'the leader'}`);
   const written = await call(target, writer.name, 'PUT', '/v1/state/limits/EURUSD', { max: 5_000_000, by: 'demo' });
   console.log(`PUT /v1/state/limits/EURUSD {"max":5000000,"by":"demo"}\n${written}`);
@@ -103,7 +105,7 @@ function suggest(target: Target): void {
     [`kubectl delete pod ${cluster}-0`, 'another member leads at once'],
     [`kubectl describe controlcluster ${cluster}`, 'what happened, and why'],
     ['kubectl explain controlcluster.spec', 'what can be set'],
-    ['npm run demo -- down', 'removes all of it'],
+    [target.down, 'removes all of it'],
   ] as const;
   const width = Math.max(...explained.map(([command]) => command.length));
   const commands = [...target.shell, ...explained.map(([command, effect]) => `${command.padEnd(width)}  # ${effect}`)];

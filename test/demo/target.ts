@@ -38,6 +38,8 @@ export interface Target {
   readonly values: readonly string[];
   /** What a person enters so that `kubectl` alone means this cluster; empty when there is nothing to enter. */
   readonly shell: readonly string[];
+  /** The command that removes what the demo made. */
+  readonly down: string;
 }
 
 const succeeds = async (program: string, ...args: string[]): Promise<boolean> => {
@@ -75,6 +77,7 @@ export async function targetOf({ kind, context }: Choice): Promise<Target> {
       helm: [helm, '--kubeconfig', kubeconfigPath],
       values: [...developmentImages, '--set', `nats.image.tag=${natsReference.split(':')[1] ?? ''}`],
       shell: [`export KUBECONFIG=${kubeconfigPath}`, `alias kubectl=${kubectl} helm=${helm}`],
+      down: 'npm run demo -- down',
     };
   }
   const name = context ?? '';
@@ -86,6 +89,7 @@ export async function targetOf({ kind, context }: Choice): Promise<Target> {
     helm: [await program('helm'), '--kube-context', name],
     values: kind === 'kind' ? developmentImages : [],
     shell: [`kubectl config use-context ${name}`],
+    down: kind === 'kind' ? 'npm run demo -- down' : `npm run demo -- down --context ${name}`,
   };
 }
 
