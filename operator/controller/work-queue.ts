@@ -75,7 +75,7 @@ export class WorkQueue {
 
   async #run(key: string): Promise<void> {
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.running) return;
+    if (entry === undefined) return;
     entry.running = true;
     entry.dueMs = null;
     try {

@@ -1,7 +1,5 @@
 // The status of a ControlCluster, made anew from one observation. From the status before it takes only what must outlive an observation:
 // identity, high-water mark (which only grows), the last start round, and times of transitions.
-import { comparePositions } from '../../common/position.ts';
-import type { HighWaterMark } from '../../common/report.ts';
 import type { ClusterPhase, ControlClusterStatus, MemberStatus } from '../../common/status.ts';
 import { conditionsOf, troubles } from './conditions.ts';
 import type { Judgement } from './judgement.ts';
@@ -19,7 +17,7 @@ export function statusOf(observed: Observed, judgement: Judgement): ControlClust
   const electable = members.filter((member) => member.kind === 'member');
   const replicas = members.filter((member) => member.kind === 'dr');
   const leader = leadership.kind === 'led' && leadership.open ? members.find((member) => member.name === leadership.pod) : undefined;
-  const mark = grown(before.highWaterMark, highestMark(cluster, observed.memberLeases));
+  const mark = highestMark(cluster, observed.memberLeases);
   const clusterId = before.clusterId ?? (start.kind === 'open' ? start.round.clusterId : undefined);
   const epoch = leader?.report?.position.epoch.number ?? before.epoch;
   return {
@@ -27,7 +25,7 @@ export function statusOf(observed: Observed, judgement: Judgement): ControlClust
     phase: phaseOf(judgement),
     ...(leader === undefined ? {} : { leader: leader.name }),
     ...(epoch === undefined ? {} : { epoch }),
-    ...(mark === undefined ? {} : { uid: mark.uid, highWaterMark: mark }),
+    ...(mark === null ? {} : { uid: mark.uid, highWaterMark: mark }),
     ...(clusterId === undefined ? {} : { clusterId }),
     replicas: electable.filter(({ pod }) => pod !== null).length,
     ready: readyText(electable),
@@ -37,10 +35,6 @@ export function statusOf(observed: Observed, judgement: Judgement): ControlClust
     members: members.map(memberStatus),
     conditions: conditionsOf(observed, judgement),
   };
-}
-
-function grown(before: HighWaterMark | undefined, now: HighWaterMark | null): HighWaterMark | undefined {
-  return now !== null && (before === undefined || comparePositions(now, before) > 0) ? now : before;
 }
 
 function phaseOf({ members, leadership, start }: Judgement): ClusterPhase {
