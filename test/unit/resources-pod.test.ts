@@ -41,7 +41,10 @@ describe('the sidecar', () => {
   });
 
   test('hands over when the pod is deleted, before the user containers have ended', () => {
-    expect(sidecarOf(pod(withPod({ containers: [control] })))?.lifecycle?.preStop?.httpGet?.path).toBe('/prestop');
+    expect(sidecarOf(pod(withPod({ containers: [control] })))?.lifecycle?.preStop?.exec?.command).toEqual([
+      'node',
+      '/app/sidecar/prestop.ts',
+    ]);
   });
 
   test.each([[{}], [{ template: {} }], [withPod({ nodeSelector: { disk: 'fast' } })], [withPod({ containers: [] })]])(
