@@ -69,7 +69,7 @@ const peers = createPeers({ link, namespace: config.namespace, cluster: config.c
 const lease =
   config.kind === 'dr'
     ? null
-    : createLeaderLease({ api, namespace: config.namespace, name: leaderLeaseName(config.cluster), ...config.election });
+    : createLeaderLease({ api, namespace: config.namespace, name: leaderLeaseName(config.cluster), ...config.election, log });
 const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, log });
 
 const runtime = await Runtime.create(

@@ -2,6 +2,7 @@
 // one request authenticates and authorises, and the sidecar needs no cluster-wide right. Answers are kept for a short, bounded time.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { AppError } from '../../common/errors.ts';
 import { group } from '../../common/names.ts';
 import type { KubeApi } from './kube-api.ts';
 
@@ -30,7 +31,9 @@ export function createAccessReview(
       },
     });
     if (answer.kind === 'refused') return answer.status === 401 ? 'unauthorized' : 'forbidden';
-    return reviewSchema.parse(answer.body).status.allowed ? 'allowed' : 'forbidden';
+    const parsed = reviewSchema.safeParse(answer.body);
+    if (!parsed.success) throw new AppError('api_unavailable', 'The answer to the access review is not of the form.');
+    return parsed.data.status.allowed ? 'allowed' : 'forbidden';
   };
 
   return (token, verb) => {

@@ -82,11 +82,13 @@ export class KubeApi {
 
   async send(call: Call): Promise<Answer> {
     const response = await this.#open(call, { signal: AbortSignal.timeout(requestTimeoutMs) });
-    const text = await readAll(response).catch((error: unknown) => {
-      throw unavailable(call, error);
-    });
     const status = response.statusCode ?? 0;
-    if (status >= 200 && status < 300) return { kind: 'ok', body: JSON.parse(text) };
+    try {
+      const text = await readAll(response);
+      if (status >= 200 && status < 300) return { kind: 'ok', body: JSON.parse(text) as unknown };
+    } catch (error) {
+      throw unavailable(call, error);
+    }
     if (status >= 500 || status === 429) throw new AppError('api_unavailable', `${call.method} ${call.path}: status ${String(status)}`);
     return { kind: 'refused', status };
   }
@@ -101,24 +103,35 @@ export class KubeApi {
       cert: this.#endpoint.cert,
       key: this.#endpoint.key,
     });
-    if (response.statusCode !== 200) throw new AppError('api_unavailable', `watch of ${path}: status ${String(response.statusCode)}`);
+    if (response.statusCode !== 200) {
+      response.destroy();
+      throw new AppError('api_unavailable', `watch of ${path}: status ${String(response.statusCode)}`);
+    }
     let rest = '';
     try {
       for await (const chunk of response.setEncoding('utf8')) {
         const lines = (rest + String(chunk)).split('\n');
         rest = lines.pop() ?? '';
         if (rest.length > maxAnswerBytes) throw new AppError('api_unavailable', `watch of ${path}: a line is too long`);
-        for (const line of lines) if (line !== '') yield JSON.parse(line);
+        for (const line of lines) if (line !== '') yield JSON.parse(line) as unknown;
       }
     } catch (error) {
       throw unavailable(call, error);
     }
   }
 
+  #token(call: Call): string | undefined {
+    try {
+      return this.#endpoint.token?.();
+    } catch (error) {
+      throw unavailable(call, error);
+    }
+  }
+
   #open(call: Call, options: RequestOptions): Promise<IncomingMessage> {
-    const token = call.token ?? this.#endpoint.token?.();
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-    return new Promise((resolve_, reject) => {
+    return new Promise((resolve, reject) => {
+      const token = call.token ?? this.#token(call);
       const sent = request(
         this.#endpoint.server + call.path,
         {
@@ -133,9 +146,11 @@ export class KubeApi {
               : { 'content-type': call.contentType ?? 'application/json', 'content-length': Buffer.byteLength(body) }),
           },
         },
-        resolve_,
+        resolve,
       );
-      sent.on('error', (error) => reject(unavailable(call, error)));
+      sent.on('error', (error) => {
+        reject(unavailable(call, error));
+      });
       sent.end(body);
     });
   }

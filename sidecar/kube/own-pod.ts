@@ -1,5 +1,6 @@
 // What this pod says of itself: its report on the member Lease, which is its heartbeat too, and the role label that the Service follows.
-// Only the newest value counts; what could not be written is tried again until it was, or something newer replaced it.
+// Only the newest value counts; what could not be written is tried again until it was, or something newer replaced it. A report that differs
+// only in how far the log has come waits for the next heartbeat, so that a busy cluster does not make a busy API server.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isAppError } from '../../common/errors.ts';
@@ -11,9 +12,13 @@ import { leasePath, microTime } from './leader-lease.ts';
 
 /** Heartbeat on the member Lease (K13). */
 const heartbeatMs = 2000;
-/** Reports that differ are written at most this often. */
+/** Reports that say something new are written at most this often. */
 const coalesceMs = 200;
-const retryMs = 500;
+/** The role label is written again so often, in case somebody else changed it; what is so already costs the API server no write. */
+const relabelMs = 10_000;
+/** Wait after a failure; doubled for each in a row. */
+const retryMinMs = 250;
+const retryMaxMs = 4000;
 const memberLeaseDurationSeconds = 10;
 const mergePatch = 'application/merge-patch+json';
 
@@ -24,78 +29,98 @@ export interface OwnPodOptions {
   readonly log: Logger;
 }
 
-export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPod & { close: () => void } {
-  const closing = new AbortController();
-  let report: MemberReport | null = null;
-  let changed = new AbortController();
-  let role: PodRole | null = null;
-  let labelled: PodRole | null = null;
-  let labelling = false;
-  /** The refusal that was logged last: each is logged once, not at each try. */
-  let told = '';
+/** What the operator acts on at once. */
+const gist = ({ phase, reason, leader, eligible, session, promise }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise]);
 
-  const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
-    delay(ms, undefined, { signal: AbortSignal.any([signal, closing.signal]) }).catch(() => undefined);
+/** A value that is kept written: at once when it is `set` to something new, and again every `repeatMs`. */
+class Upkeep<T> {
+  readonly #log: Logger;
+  readonly #api: KubeApi;
+  readonly #callFor: (value: T) => Call;
+  readonly #repeatMs: number;
+  readonly #closing: AbortSignal;
+  #value: T | null = null;
+  #gist = '';
+  #changed = new AbortController();
+  #failure = '';
 
-  /** True when the API server took it; a refusal is logged and tried again too: the operator may still be about to grant the right. */
-  const attempt = async (call: Call, what: string): Promise<boolean> => {
+  constructor(api: KubeApi, log: Logger, callFor: (value: T) => Call, repeatMs: number, closing: AbortSignal) {
+    this.#api = api;
+    this.#log = log;
+    this.#callFor = callFor;
+    this.#repeatMs = repeatMs;
+    this.#closing = closing;
+  }
+
+  set(value: T, gist: string): void {
+    const first = this.#value === null;
+    this.#value = value;
+    if (gist !== this.#gist) this.#changed.abort();
+    this.#gist = gist;
+    if (first) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    let retryMs = retryMinMs;
+    while (this.#value !== null && !this.#closing.aborted) {
+      this.#changed = new AbortController();
+      const written = await this.#write(this.#value);
+      await pause(coalesceMs, this.#closing);
+      await pause(written ? this.#repeatMs - coalesceMs : retryMs, AbortSignal.any([this.#changed.signal, this.#closing]));
+      retryMs = written ? retryMinMs : Math.min(2 * retryMs, retryMaxMs);
+    }
+  }
+
+  /** A refusal is tried again too: the operator may be about to make the object or grant the right. */
+  async #write(value: T): Promise<boolean> {
+    const call = this.#callFor(value);
+    let failure = '';
     try {
-      const answer = await api.send(call);
-      const refusal = answer.kind === 'refused' ? `${what} ${String(answer.status)}` : '';
-      if (refusal !== '' && refusal !== told) log.warn({ what, refusal }, 'Kubernetes refused');
-      told = refusal;
-      return answer.kind === 'ok';
+      const answer = await this.#api.send(call);
+      if (answer.kind === 'refused') failure = `status ${String(answer.status)}`;
     } catch (error) {
       if (!isAppError(error)) throw error;
-      log.debug({ what, detail: error.detail }, 'Kubernetes did not answer');
-      return false;
+      failure = error.code;
     }
-  };
-
-  const writeReports = async (): Promise<void> => {
-    while (!closing.signal.aborted) {
-      changed = new AbortController();
-      const written = await attempt(
-        {
-          method: 'PATCH',
-          path: leasePath(namespace, memberLeaseName(pod)),
-          contentType: mergePatch,
-          body: {
-            metadata: { annotations: { [annotations.report]: JSON.stringify(report) } },
-            spec: { holderIdentity: pod, renewTime: microTime(), leaseDurationSeconds: memberLeaseDurationSeconds },
-          },
-        },
-        'member report',
-      );
-      await sleep(coalesceMs, closing.signal);
-      if (!changed.signal.aborted) await sleep(written ? heartbeatMs - coalesceMs : retryMs, changed.signal);
+    if (failure !== this.#failure) {
+      this.#failure = failure;
+      if (failure === '') this.#log.info({ path: call.path }, 'Kubernetes takes it again');
+      else this.#log.warn({ path: call.path, failure }, 'Kubernetes does not take what this pod says, trying again');
     }
-  };
+    return failure === '';
+  }
+}
 
-  const writeLabel = async (): Promise<void> => {
-    labelling = true;
-    while (role !== labelled && !closing.signal.aborted) {
-      const wanted = role;
-      const body = { metadata: { labels: { [labels.role]: wanted } } };
-      if (
-        await attempt({ method: 'PATCH', path: `/api/v1/namespaces/${namespace}/pods/${pod}`, contentType: mergePatch, body }, 'role label')
-      )
-        labelled = wanted;
-      else await sleep(retryMs, closing.signal);
-    }
-    labelling = false;
-  };
+const pause = (ms: number, signal: AbortSignal): Promise<void> => delay(ms, undefined, { signal }).catch(() => undefined);
 
+export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPod & { close: () => void } {
+  const closing = new AbortController();
+  const patch = (path: string, body: unknown): Call => ({ method: 'PATCH', path, body, contentType: mergePatch });
+  const report = new Upkeep<MemberReport>(
+    api,
+    log,
+    (value) =>
+      patch(leasePath(namespace, memberLeaseName(pod)), {
+        metadata: { annotations: { [annotations.report]: JSON.stringify(value) } },
+        spec: { holderIdentity: pod, renewTime: microTime(), leaseDurationSeconds: memberLeaseDurationSeconds },
+      }),
+    heartbeatMs,
+    closing.signal,
+  );
+  const role = new Upkeep<PodRole>(
+    api,
+    log,
+    (value) => patch(`/api/v1/namespaces/${namespace}/pods/${pod}`, { metadata: { labels: { [labels.role]: value } } }),
+    relabelMs,
+    closing.signal,
+  );
   return {
     report(next) {
-      const first = report === null;
-      report = next;
-      changed.abort();
-      if (first) void writeReports();
+      report.set(next, gist(next));
     },
     labelRole(next) {
-      role = next;
-      if (!labelling) void writeLabel();
+      role.set(next, next);
     },
     close: () => closing.abort(),
   };

@@ -1,0 +1,231 @@
+// What only a real API server can show: what people read in a Lease, how often it is asked, the member Lease, the role label, and access reviews.
+import { readFile } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import { annotations, labels } from '../../common/names.ts';
+import { emptyPosition, noEpoch } from '../../common/position.ts';
+import type { MemberReport } from '../../common/report.ts';
+import { createAccessReview } from '../../sidecar/kube/access.ts';
+import { KubeApi, kubeconfigEndpoint } from '../../sidecar/kube/kube-api.ts';
+import { createLeaderLease } from '../../sidecar/kube/leader-lease.ts';
+import { createOwnPod } from '../../sidecar/kube/own-pod.ts';
+import type { LeaseRecord } from '../../sidecar/ports.ts';
+import { startApiServer, type ApiServer } from '../lib/api-server.ts';
+import { eventually } from '../lib/eventually.ts';
+
+const withinMs = 10_000;
+const log = pino({ level: 'silent' });
+let server: ApiServer;
+let api: KubeApi;
+const closes: (() => void)[] = [];
+
+beforeAll(async () => {
+  server = await startApiServer();
+  api = new KubeApi(kubeconfigEndpoint(server.kubeconfig));
+});
+afterAll(() => server.stop());
+afterEach(() => {
+  for (const close of closes.splice(0)) close();
+});
+
+const lease = (name: string) => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: { name, namespace: 'default', annotations: { note: 'of the operator' } },
+  spec: {},
+});
+
+async function kubectl(args: readonly string[], input?: unknown): Promise<string> {
+  const { code, stdout, stderr } = await server.kubectl(args, input);
+  if (code !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+interface Shown {
+  readonly metadata: { readonly annotations: Record<string, string>; readonly labels?: Record<string, string> };
+  readonly spec: Record<string, unknown>;
+}
+const shown = async (kind: string, name: string): Promise<Shown> => JSON.parse(await kubectl(['get', kind, name, '-o', 'json'])) as Shown;
+
+const report: MemberReport = {
+  version: 1,
+  pod: 'trading-0',
+  podUid: 'uid',
+  session: 's1',
+  role: 'member',
+  phase: 'Waiting',
+  clusterId: null,
+  promise: noEpoch,
+  position: emptyPosition,
+  acknowledged: null,
+  eligible: false,
+  leader: null,
+  lag: 0,
+  address: 'trading-0:5000',
+  sidecarVersion: '0',
+};
+
+describe('a leader Lease at a real API server', () => {
+  test('shows people who holds it since when, and how often it moved', async () => {
+    await kubectl(['create', '-f', '-'], lease('shown'));
+    const made = createLeaderLease({ api, namespace: 'default', name: 'shown', leaseDurationMs: 6000, retryPeriodMs: 1000, log });
+    closes.push(() => {
+      made.close();
+    });
+    let record: LeaseRecord | null = null;
+    made.watch((next) => {
+      record = next;
+    });
+    const write = async (holder: string): Promise<Shown> => {
+      await eventually(() => {
+        expect(record).not.toBeNull();
+      }, withinMs);
+      expect(await made.write(holder, (record as unknown as LeaseRecord).version)).toBe('written');
+      return shown('lease', 'shown');
+    };
+    const first = await write('a_1_s');
+    expect(first.spec).toMatchObject({ holderIdentity: 'a_1_s', leaseDurationSeconds: 6, leaseTransitions: 1 });
+    expect(first.metadata.annotations).toMatchObject({ note: 'of the operator' });
+    const renewed = await write('a_1_s');
+    expect(renewed.spec).toMatchObject({ acquireTime: first.spec.acquireTime, leaseTransitions: 1 });
+    expect(renewed.spec.renewTime).not.toBe(first.spec.renewTime);
+    const moved = await write('b_2_s');
+    expect(moved.spec).toMatchObject({ holderIdentity: 'b_2_s', leaseTransitions: 2 });
+    expect(moved.spec.acquireTime).not.toBe(first.spec.acquireTime);
+  });
+
+  test('is polled only as long as the watch says nothing', async () => {
+    await kubectl(['create', '-f', '-'], lease('quiet'));
+    const made = createLeaderLease({ api, namespace: 'default', name: 'quiet', leaseDurationMs: 6000, retryPeriodMs: 250, log });
+    closes.push(() => {
+      made.close();
+    });
+    let [record, changes]: [LeaseRecord | null, number] = [null, 0];
+    made.watch((next) => {
+      if (next?.version !== record?.version) changes += 1;
+      record = next;
+    });
+    const gets = async (): Promise<number> => {
+      const lines = (await readFile(server.auditLog, 'utf8')).split('\n');
+      return lines.filter((line) => line.includes('"verb":"get"') && line.includes('/leases/quiet"')).length;
+    };
+    await eventually(async () => {
+      expect(await gets()).toBeGreaterThan(3);
+    }, withinMs);
+    const before = await gets();
+    for (let at = 0; at < 20; at += 1) {
+      const known: number = changes;
+      const body = { metadata: { annotations: { turn: String(at) } } };
+      await api.send({
+        method: 'PATCH',
+        path: '/apis/coordination.k8s.io/v1/namespaces/default/leases/quiet',
+        body,
+        contentType: 'application/merge-patch+json',
+      });
+      await eventually(() => {
+        expect(changes).toBeGreaterThan(known);
+      }, withinMs);
+    }
+    expect((await gets()) - before).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('a pod that tells of itself', () => {
+  const open = (pod: string) => {
+    const made = createOwnPod({ api, namespace: 'default', pod, log });
+    closes.push(() => {
+      made.close();
+    });
+    return made;
+  };
+
+  test('writes its newest report as soon as the operator has made the Lease, keeps what else is there, and goes on as a heartbeat', async () => {
+    const own = open('trading-0');
+    own.report(report);
+    own.report({ ...report, phase: 'Following' });
+    await kubectl(['create', '-f', '-'], lease('trading-0'));
+    const read = async (): Promise<MemberReport> => {
+      const { metadata } = await shown('lease', 'trading-0');
+      return JSON.parse(metadata.annotations[annotations.report] ?? '{}') as MemberReport;
+    };
+    await eventually(async () => {
+      expect(await read()).toEqual({ ...report, phase: 'Following' });
+    }, withinMs);
+    const first = await shown('lease', 'trading-0');
+    expect(first.metadata.annotations).toMatchObject({ note: 'of the operator' });
+    await eventually(async () => {
+      expect((await shown('lease', 'trading-0')).spec.renewTime).not.toBe(first.spec.renewTime);
+    }, withinMs);
+  });
+
+  test('does not write for each change of the log', async () => {
+    await kubectl(['create', '-f', '-'], lease('busy-0'));
+    const own = open('busy-0');
+    for (let uid = 1; uid <= 100; uid += 1) {
+      own.report({ ...report, pod: 'busy-0', position: { ...emptyPosition, uid } });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const patches = (await readFile(server.auditLog, 'utf8'))
+      .split('\n')
+      .filter((line) => line.includes('"verb":"patch"') && line.includes('/leases/busy-0"'));
+    expect(patches.length).toBeLessThanOrEqual(2);
+  });
+
+  test('labels its pod with its newest role, and again when somebody takes the label away', async () => {
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'labelled-0' }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+    await kubectl(['create', 'serviceaccount', 'default']).catch(() => undefined);
+    await kubectl(['create', '-f', '-'], pod);
+    const own = open('labelled-0');
+    const role = async (): Promise<string | undefined> => (await shown('pod', 'labelled-0')).metadata.labels?.[labels.role];
+    own.labelRole('follower');
+    own.labelRole('leader');
+    await eventually(async () => {
+      expect(await role()).toBe('leader');
+    }, withinMs);
+    await kubectl(['label', 'pod', 'labelled-0', `${labels.role}-`]);
+    await eventually(async () => {
+      expect(await role()).toBe('leader');
+    }, 2 * withinMs);
+  });
+});
+
+describe('an access review', () => {
+  test('knows what RBAC allows the bearer of a token, and a token that is none', async () => {
+    for (const name of ['reader', 'stranger']) await kubectl(['create', 'serviceaccount', name]);
+    await kubectl([
+      'create',
+      'role',
+      'reads',
+      '--verb=get',
+      '--resource=controlclusters.controlcluster.io/state',
+      '--resource-name=trading',
+    ]);
+    await kubectl(['create', 'rolebinding', 'reads', '--role=reads', '--serviceaccount=default:reader']);
+    const tokenOf = async (name: string): Promise<string> => (await kubectl(['create', 'token', name])).trim();
+    const [reader, stranger] = [await tokenOf('reader'), await tokenOf('stranger')];
+    const review = createAccessReview(api, 'default', 'trading');
+    await eventually(async () => {
+      expect(await createAccessReview(api, 'default', 'trading')(reader, 'get')).toBe('allowed');
+    }, withinMs);
+    expect(await review(reader, 'get')).toBe('allowed');
+    expect(await review(reader, 'update')).toBe('forbidden');
+    expect(await review(stranger, 'get')).toBe('forbidden');
+    expect(await review('not-a-token', 'get')).toBe('unauthorized');
+    expect(await createAccessReview(api, 'default', 'other')(reader, 'get')).toBe('forbidden');
+  });
+
+  test('asks once for those who ask at the same time and shortly after', async () => {
+    const token = (await kubectl(['create', 'token', 'reader'])).trim();
+    const review = createAccessReview(api, 'default', 'trading');
+    const reviews = async (): Promise<number> =>
+      (await readFile(server.auditLog, 'utf8'))
+        .split('\n')
+        .filter((line) => line.includes('selfsubjectaccessreviews') && line.includes('system:serviceaccount:default:reader')).length;
+    const before = await reviews();
+    await Promise.all(Array.from({ length: 10 }, () => review(token, 'get')));
+    await review(token, 'get');
+    await eventually(async () => {
+      expect((await reviews()) - before).toBe(1);
+    }, withinMs);
+  });
+});
