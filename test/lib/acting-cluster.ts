@@ -119,9 +119,16 @@ export class ActingCluster {
     return report;
   }
 
+  /** As the sidecars take it: from the round, which is there before the status says it. */
+  async #clusterId(): Promise<string> {
+    const round = await this.round();
+    if (round === null) throw new Error('no round is open');
+    return round.clusterId;
+  }
+
   /** Takes the leader Lease for a pod and says that it leads. */
   async lead(pod: string, position: Position): Promise<MemberReport> {
-    const { clusterId = '' } = (await this.cluster()).status ?? {};
+    const clusterId = await this.#clusterId();
     const acknowledged = position.uid === 0 ? null : position;
     const report = await this.report(pod, { phase: 'Leading', eligible: true, leader: pod, clusterId, position, acknowledged });
     await this.patch(leaseKind, leaderLeaseName(this.name), {
@@ -137,7 +144,7 @@ export class ActingCluster {
   }
 
   async follow(pod: string, position: Position, changes: Partial<MemberReport> = {}): Promise<MemberReport> {
-    const { clusterId = '' } = (await this.cluster()).status ?? {};
+    const clusterId = await this.#clusterId();
     return this.report(pod, { phase: 'Following', eligible: true, leader: this.#leader, clusterId, position, ...changes });
   }
 

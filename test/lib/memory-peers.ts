@@ -1,0 +1,90 @@
+// Core NATS between pods in memory, with the contract of the real one: at most once, nothing is kept for those who are away, nobody hears
+// its own broadcast. A pod that is cut off hears nothing and is not heard.
+import { AppError } from '../../common/errors.ts';
+import type { Peers } from '../../sidecar/ports.ts';
+
+export class MemoryPeersServer {
+  readonly #pods = new Map<string, MemoryPeers>();
+
+  join(pod: string, peers: MemoryPeers): void {
+    this.#pods.set(pod, peers);
+  }
+
+  leave(pod: string): void {
+    this.#pods.delete(pod);
+  }
+
+  find(pod: string): MemoryPeers | undefined {
+    return this.#pods.get(pod);
+  }
+
+  others(pod: string): MemoryPeers[] {
+    return [...this.#pods].filter(([name]) => name !== pod).map(([, peers]) => peers);
+  }
+}
+
+export class MemoryPeers implements Peers {
+  readonly #server: MemoryPeersServer;
+  readonly #pod: string;
+  #cut = false;
+  #onMessage: (payload: Uint8Array) => void = () => undefined;
+  #onRequest: ((payload: Uint8Array) => Promise<Uint8Array>) | null = null;
+
+  constructor(server: MemoryPeersServer, pod: string) {
+    this.#server = server;
+    this.#pod = pod;
+    server.join(pod, this);
+  }
+
+  close(): void {
+    this.#server.leave(this.#pod);
+  }
+
+  cut(): void {
+    this.#cut = true;
+  }
+
+  heal(): void {
+    this.#cut = false;
+  }
+
+  send(to: string, payload: Uint8Array): void {
+    if (this.#cut) return;
+    const receivers =
+      to === '*' ? this.#server.others(this.#pod) : this.#server.others(this.#pod).filter((peers) => peers === this.#server.find(to));
+    for (const peers of receivers) peers.#receive(payload.slice());
+  }
+
+  onMessage(handler: (payload: Uint8Array) => void): void {
+    this.#onMessage = handler;
+  }
+
+  async request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    const peers = this.#server.find(to);
+    const answer = this.#cut || peers === undefined || peers.#cut ? null : peers.#onRequest;
+    if (answer === null) throw new AppError('no_leader', `${to} did not answer (503).`);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(new AppError('no_leader', `${to} did not answer (TIMEOUT).`));
+      }, timeoutMs);
+    });
+    try {
+      return await Promise.race([answer(payload.slice()), late]);
+    } catch (error) {
+      throw new AppError('no_leader', `${to} did not answer.`, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  onRequest(handler: (payload: Uint8Array) => Promise<Uint8Array>): void {
+    this.#onRequest = handler;
+  }
+
+  #receive(payload: Uint8Array): void {
+    setImmediate(() => {
+      if (!this.#cut) this.#onMessage(payload);
+    });
+  }
+}
