@@ -1,6 +1,6 @@
 // The Process API's view of a member: one write path for all interfaces (K2), reads with a named consistency (I9), forwarding to the leader.
 import type { Logger } from 'pino';
-import { AppError } from '../common/errors.ts';
+import { AppError, isAppError } from '../common/errors.ts';
 import type { MemberReport } from '../common/report.ts';
 import type { Change } from './core/frame.ts';
 import type { SubmitResult } from './core/io.ts';
@@ -45,24 +45,15 @@ export class LocalProcess implements ControlProcess {
     if (this.#member.role.kind === 'leader') return receiptOf(await this.#submitHere(change));
     const leader = leaderOf(this.#member);
     if (leader === null) throw new AppError('no_leader', 'No leader is known here.');
-    return receiptOf(parseResult(await this.#forward(leader, { kind: 'submit', change }, 'outcome_unknown')) as SubmitResult);
+    return receiptOf(parseResult(await this.#forward(leader, { kind: 'submit', change })) as SubmitResult);
   }
 
   #submitHere(change: Change): Promise<SubmitResult> {
     return this.#options.runtime.submit(change, Buffer.byteLength(JSON.stringify(change)));
   }
 
-  async #forward(
-    leader: string,
-    request: PeerRequest | { readonly kind: 'submit'; readonly change: Change },
-    lost: 'outcome_unknown' | 'no_leader',
-  ): Promise<Uint8Array> {
-    try {
-      return await this.#options.peers.request(leader, encodeJson(request), forwardTimeoutMs);
-    } catch (error) {
-      if (error instanceof AppError) throw new AppError(lost, `The leader ${leader} did not answer.`, error);
-      throw error;
-    }
+  #forward(leader: string, request: PeerRequest | { readonly kind: 'submit'; readonly change: Change }): Promise<Uint8Array> {
+    return this.#options.peers.request(leader, encodeJson(request), forwardTimeoutMs);
   }
 
   async waitFor(consistency: Consistency): Promise<StateRead> {
@@ -78,7 +69,7 @@ export class LocalProcess implements ControlProcess {
     const result =
       this.#member.role.kind === 'leader'
         ? await this.#options.runtime.confirmRead()
-        : (parseResult(await this.#forward(leader, { kind: 'readUid' }, 'no_leader')) as Awaited<ReturnType<Runtime['confirmRead']>>);
+        : (parseResult(await this.#forward(leader, { kind: 'readUid' }).catch(unanswered)) as Awaited<ReturnType<Runtime['confirmRead']>>);
     if (result.kind === 'refused') throw new AppError(result.code, result.detail);
     return result.uid;
   }
@@ -174,6 +165,11 @@ export class LocalProcess implements ControlProcess {
         return encodeJson({ kind: 'refused', code: 'invalid_request', detail: 'The request is not of a known form.' });
     }
   }
+}
+
+/** A read that got no answer has no outcome to know of. */
+function unanswered(error: unknown): never {
+  throw isAppError(error) ? new AppError('no_leader', 'The leader did not answer.', error) : error;
 }
 
 /** An answer of our own kind, from a member of the same cluster. */

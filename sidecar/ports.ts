@@ -74,7 +74,10 @@ export interface Peers {
   /** `to` is a pod name, or `'*'` for all pods but this one. Never throws; what cannot be sent now is dropped. Payload at most 1 MiB minus headers. */
   send(to: string, payload: Uint8Array): void;
   onMessage(handler: (payload: Uint8Array) => void): void;
-  /** One request to one pod, answered by its `onRequest` handler; rejects with AppError no_leader when it did not answer in time. */
+  /**
+   * One request to one pod, answered by its `onRequest` handler. Rejects with AppError no_leader when the pod did not take it, so that it has had
+   * no effect, and with outcome_unknown when it may have and did not answer in time.
+   */
   request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   onRequest(handler: (payload: Uint8Array) => Promise<Uint8Array>): void;
 }

@@ -1,14 +1,14 @@
 // Core NATS between the pods of one cluster: at most once and in no order between senders. What cannot be sent at this moment is dropped:
 // nothing is kept for a later connection, so that nothing can pile up and nothing old arrives.
-import { Empty, headers, type Msg, type NatsConnection } from 'nats';
+import { Empty, ErrorCode, headers, NatsError, type Msg, type NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import { broadcastSubject, peerSubject } from '../../common/names.ts';
 import type { Peers } from '../ports.ts';
 import { natsReason, neededPayloadBytes, subscribe, type NatsLink } from './connection.ts';
 
-/** Requests of others that are being answered at one time; more are refused at once. */
-const maxRequestsUnderWay = 64;
+/** Requests of others that are being answered at one time; more are refused at once. As many as the changes that a leader queues. */
+const maxRequestsUnderWay = 4096;
 /** An empty reply with the status that NATS uses for "no responders": the library rejects the request. */
 const refusedStatus = 503;
 
@@ -32,11 +32,8 @@ export function createPeers({ link, namespace, cluster, pod, log }: PeersOptions
     link.state.kind === 'connected' && !link.state.connection.isClosed() ? link.state.connection : null;
 
   const answer = async (message: Msg): Promise<void> => {
-    const refuse = (): void => {
-      message.respond(Empty, { headers: headers(refusedStatus, 'refused') });
-    };
     if (onRequest === null || underWay >= maxRequestsUnderWay) {
-      refuse();
+      message.respond(Empty, { headers: headers(refusedStatus, 'refused') });
       return;
     }
     underWay += 1;
@@ -44,8 +41,8 @@ export function createPeers({ link, namespace, cluster, pod, log }: PeersOptions
       const payload = await onRequest(message.data);
       if (usable() !== null) message.respond(payload);
     } catch (error) {
+      // Not refused: whoever asks must not take it for undone.
       log.warn({ error: error instanceof Error ? error.message : String(error) }, 'request of a peer failed');
-      if (usable() !== null) refuse();
     } finally {
       underWay -= 1;
     }
@@ -79,7 +76,8 @@ export function createPeers({ link, namespace, cluster, pod, log }: PeersOptions
       try {
         return (await connection.request(requestSubject(to), payload, { timeout: timeoutMs })).data;
       } catch (error) {
-        throw new AppError('no_leader', `${to} did not answer (${natsReason(error)}).`, error);
+        const untaken = error instanceof NatsError && error.code === ErrorCode.NoResponders.valueOf();
+        throw new AppError(untaken ? 'no_leader' : 'outcome_unknown', `${to} did not answer (${natsReason(error)}).`, error);
       }
     },
     onRequest(handler) {

@@ -61,18 +61,17 @@ export class MemoryPeers implements Peers {
 
   async request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     const peers = this.#server.find(to);
-    const answer = this.#cut || peers === undefined || peers.#cut ? null : peers.#onRequest;
-    if (answer === null) throw new AppError('no_leader', `${to} did not answer (503).`);
+    const answer = peers === undefined ? null : peers.#onRequest;
+    if (this.#cut || peers === undefined || answer === null) throw new AppError('no_leader', `${to} did not take it (503).`);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        reject(new AppError('no_leader', `${to} did not answer (TIMEOUT).`));
+        reject(new AppError('outcome_unknown', `${to} did not answer (TIMEOUT).`));
       }, timeoutMs);
     });
     try {
-      return await Promise.race([answer(payload.slice()), late]);
-    } catch (error) {
-      throw new AppError('no_leader', `${to} did not answer.`, error);
+      const answered = peers.#cut ? late : answer(payload.slice()).catch(() => late);
+      return await Promise.race([answered, late]);
     } finally {
       clearTimeout(timer);
     }
