@@ -7,10 +7,10 @@ import { z } from 'zod';
 import { runCommand, signalRunningCommands, type CommandResult } from './command.ts';
 
 const artifacts = 'artifacts';
-const stageNames = ['check', 'unit', 'conformance', 'integration'] as const;
+const stageNames = ['check', 'unit', 'conformance', 'integration', 'e2e'] as const;
 type StageName = (typeof stageNames)[number];
 /** Stages that run Kubernetes, etcd or NATS, and so need the programs of the bundled cluster. */
-const needPrograms: ReadonlySet<StageName> = new Set(['conformance', 'integration']);
+const needPrograms: ReadonlySet<StageName> = new Set(['conformance', 'integration', 'e2e']);
 
 interface StageResult {
   readonly name: string;
@@ -74,6 +74,17 @@ async function prepare(): Promise<StageResult> {
   return asFailure('preparation', result);
 }
 
+/** Removes the bundled cluster that the end-to-end tests have used. After a failure the logs of its components and the API server's audit are kept. */
+async function takeDown(failed: boolean): Promise<StageResult> {
+  const keep = failed ? ['--keep-logs', `${artifacts}/cluster`] : [];
+  const result = await runCommand(process.execPath, ['test/cluster/main.ts', 'down', ...keep], {
+    output: 'keep',
+    logFile: `${artifacts}/down.log`,
+  });
+  if (result.exitCode !== 0) console.error(`The cluster could not be removed:\n${result.output.slice(-2_000)}`);
+  return asFailure('down', result);
+}
+
 function selectStages(): StageName[] {
   const { values } = parseArgs({ options: { only: { type: 'string' } } });
   const wanted = values.only?.split(',') ?? [...stageNames];
@@ -96,9 +107,10 @@ async function runStages(stages: readonly StageName[]): Promise<StageResult[]> {
       prepared = true;
     }
     console.log(`\n== ${name}`);
-    results.push(
-      name === 'check' ? asFailure(name, await runCommand(process.execPath, ['test/check.ts'], { output: 'show' })) : await runJest(name),
-    );
+    const result =
+      name === 'check' ? asFailure(name, await runCommand(process.execPath, ['test/check.ts'], { output: 'show' })) : await runJest(name);
+    results.push(result);
+    if (name === 'e2e') results.push(await takeDown(result.failed > 0));
   }
   return results;
 }
