@@ -51,6 +51,7 @@ export function campaign(m: Member): void {
     if (version !== null) m.effects.push({ kind: 'writeLease', holder: m.identity, version });
     return;
   }
+  if (m.lease.isAbandoned) return releaseLease(m, '');
   if (!isEligible(m) || !m.connected || m.reloading || nowMs < m.campaignAfterMs) {
     if (m.lease.mine && !isEligible(m)) releaseLease(m, '');
     return;

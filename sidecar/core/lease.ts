@@ -15,6 +15,9 @@ export interface LeaseRecord {
   readonly round: StartRound | null;
 }
 
+/** An identity without its session: pod name and pod UID. */
+const ownerOf = (identity: string): string => identity.slice(0, identity.lastIndexOf('_'));
+
 /** What one member knows of the Lease. */
 export class LeaseView {
   readonly #identity: string;
@@ -52,6 +55,11 @@ export class LeaseView {
 
   get heldByOther(): boolean {
     return this.record !== null && this.record.holder !== '' && !this.mine;
+  }
+
+  /** Held by an earlier process of this very pod, which ended before this one began: nobody will renew it. */
+  get isAbandoned(): boolean {
+    return this.heldByOther && ownerOf(this.record?.holder ?? '') === ownerOf(this.#identity);
   }
 
   /** Free, or not renewed for its duration as observed here. */

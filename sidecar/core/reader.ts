@@ -40,7 +40,7 @@ export function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameO
   if (clusterId !== undefined && frame.clusterId !== clusterId) {
     m.refusal = {
       reason: 'ForeignStream',
-      message: `the stream holds the log of another cluster (${frame.clusterId}, this one is ${clusterId}): delete the stream, or use the volumes that belong to it`,
+      message: `the stream holds the log of another cluster (${frame.clusterId}, this one is ${clusterId}): delete the stream CC_<namespace>_<name> in NATS, or bring back the volumes that belong to it`,
     };
     return 'foreign';
   }

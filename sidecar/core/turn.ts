@@ -3,9 +3,9 @@ import { comparePositions } from '../../common/position.ts';
 import { coreLimits } from './limits.ts';
 import { inRound, type Member } from './state.ts';
 
-/** Frees the Lease, or hands it to `holder`, when it is this member's. */
+/** Frees the Lease, or hands it to `holder`, when it is this member's, or that of an earlier process of its pod. */
 export function releaseLease(m: Member, holder: string): void {
-  if (!m.lease.mine) return;
+  if (!m.lease.mine && !m.lease.isAbandoned) return;
   const version = m.lease.versionToWrite(m.now.nowMs, true);
   if (version !== null) m.effects.push({ kind: 'writeLease', holder, version });
 }

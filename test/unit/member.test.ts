@@ -142,6 +142,15 @@ describe('fail-over', () => {
     expect(world.member(world.leader() ?? '').store.uid).toBe(5);
   });
 
+  test('without the operator a leader whose process was restarted frees the Lease that its former process held', () => {
+    const world = running();
+    world.crash('m-0');
+    world.run(1000);
+    world.start('m-0');
+    world.until('another leads', () => world.leader() !== null && world.leader() !== 'm-0', 3000);
+    world.until('it follows', () => world.phase('m-0') === 'Following');
+  });
+
   test('a leader that was cut off acknowledges nothing more and follows when it is back (I3)', () => {
     const world = running();
     write(world, 5);
