@@ -51,11 +51,8 @@ export function campaign(m: Member): void {
     if (version !== null) m.effects.push({ kind: 'writeLease', holder: m.identity, version });
     return;
   }
-  if (m.lease.isAbandoned) return releaseLease(m, '');
-  if (!isEligible(m) || !m.connected || m.reloading || nowMs < m.campaignAfterMs) {
-    if (m.lease.mine && !isEligible(m)) releaseLease(m, '');
-    return;
-  }
+  if (m.lease.isAbandoned || (m.lease.mine && !isEligible(m))) return releaseLease(m, '');
+  if (!isEligible(m) || !m.connected || m.reloading || nowMs < m.campaignAfterMs) return;
   if (nowMs < m.grantedUntilMs) return startCandidacy(m);
   if (hearsLeader(m)) return;
   if (m.lease.mine) return startCandidacy(m);
