@@ -74,6 +74,8 @@ export class BulkExchange {
   /** In the order of the lines. Those at the front that are answered wait for the next flush. */
   readonly #slots: Slot[] = [];
   #bytes = 0;
+  /** Nothing more comes; the cutter may still hold lines for which there was no room. */
+  #isAtEnd = false;
   /** Nothing more is read. */
   #isOver = false;
   #isBlocked = false;
@@ -87,9 +89,10 @@ export class BulkExchange {
       this.#cutter.push(chunk);
       this.#pump();
     });
+    // Comes while the source is paused too, when its last chunk filled the window.
     source.once('end', () => {
-      this.#accept(this.#cutter.take());
-      this.stop();
+      this.#isAtEnd = true;
+      this.#pump();
     });
     // The caller left. What it had sent is under way and needs no answer.
     source.once('error', this.stop);
@@ -116,11 +119,12 @@ export class BulkExchange {
     try {
       while (!this.#isOver && !this.#isFull) {
         const line = this.#cutter.next();
-        if (line === null) {
+        if (line !== null) this.#accept(line);
+        else if (this.#isAtEnd) this.#finish();
+        else {
           this.#options.source.resume();
           return;
         }
-        this.#accept(line);
       }
     } catch (error) {
       this.#slots.push({ answer: this.#options.refuse(error), bytes: 0 });
@@ -129,8 +133,14 @@ export class BulkExchange {
     this.#options.source.pause();
   }
 
+  /** The last line may lack its newline. */
+  #finish(): void {
+    this.#accept(this.#cutter.take());
+    this.stop();
+  }
+
   #accept(line: Buffer): void {
-    if (this.#isOver || line.length === 0) return;
+    if (line.length === 0) return;
     const slot: Slot = { answer: null, bytes: line.length };
     this.#slots.push(slot);
     this.#bytes += slot.bytes;

@@ -1,7 +1,12 @@
 // /v1/changes: one change, many on a connection, the log.
 import { request } from 'node:http';
+import { PassThrough, Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { limits } from '../../sidecar/core/frame.ts';
+import { defaultBounds } from '../../sidecar/http/bounds.ts';
+import { BulkExchange } from '../../sidecar/http/bulk.ts';
 import { ProcessApi, put } from '../lib/process-api.ts';
 import { eventually } from '../lib/eventually.ts';
 
@@ -122,6 +127,31 @@ describe('many changes on one connection', () => {
       Array.from({ length: 12 }, (_, n) => n + 1),
     );
   });
+
+  // As when the caller's token takes time to check: the end has come before anything is read.
+  test.each([1, 2, 5])(
+    'I10: a body that is there to its end, cut into %d, is submitted to its last line, a window at a time',
+    async (count) => {
+      const lines = Array.from({ length: 12 }, (_, n) => `line ${String(n)}`);
+      const body = Buffer.from(lines.join('\n'));
+      const source = new Readable({ read: () => undefined });
+      const size = Math.ceil(body.length / count);
+      for (let at = 0; at < body.length; at += size) source.push(body.subarray(at, at + size));
+      source.push(null);
+      const sink = new PassThrough();
+      let underWay = 0;
+      const seen: number[] = [];
+      const submit = async (submitted: Buffer): Promise<string> => {
+        seen.push((underWay += 1));
+        await turn();
+        underWay -= 1;
+        return submitted.toString();
+      };
+      new BulkExchange({ source, sink, submit, refuse: String, bounds: { ...defaultBounds, bulkWindow: 4 } });
+      expect(await text(sink)).toBe(`${lines.join('\n')}\n`);
+      expect(Math.max(...seen)).toBe(4);
+    },
+  );
 
   test('I10: a line over the limit ends the exchange after the answers before it', async () => {
     const answer = await bulk(`${line(1)}${'x'.repeat(1024 * 1024 + 1)}\n${line(2)}`);
