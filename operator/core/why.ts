@@ -25,10 +25,15 @@ export function whyNotReady({ name, pod, report, live }: MemberView): Why | null
     if (report.phase === 'Leading' || report.phase === 'Following') return null;
     return why(report.reason ?? report.phase, report.message ?? `The member is ${report.phase}.`);
   }
-  const image = pod.sidecar?.state.kind === 'waiting' ? `Container ${pod.sidecar.name} is being created.` : null;
-  return image !== null
-    ? why('ContainerCreating', image)
-    : why('NoReport', `The member has not reported for more than ${String(reportLifetimeMs / 1000)} s.`);
+  return whySilent(name, pod, report !== null);
+}
+
+/** Says of a report only what the operator saw itself: a break of its watch is no silence of the member. */
+function whySilent(name: string, { sidecar }: ObservedPod, hasReported: boolean): Why {
+  if (sidecar === null) return why('PodPending', `Pod ${name} has no container yet.`);
+  if (sidecar.state.kind === 'waiting') return why('ContainerCreating', `Container ${sidecar.name} is being created.`);
+  if (!hasReported) return why('NotReported', 'The operator has seen no report of this pod yet.');
+  return why('NoReport', `The operator has seen no new report of this pod for more than ${String(reportLifetimeMs / 1000)} s.`);
 }
 
 /** What keeps the containers of a pod from running, the user's too; `null` when nothing does. */

@@ -142,7 +142,26 @@ describe('what a member is waited for, in its own words', () => {
     ],
     ['evicted', { 'trading-1': { report: null, pod: { finished: 'Evicted' } } }, 'trading-1 (Evicted: '],
     ['creating', { 'trading-1': waits('ContainerCreating', '') }, 'trading-1 (ContainerCreating: '],
-    ['silent', { 'trading-1': { ageMs: 60_000 } }, 'trading-1 (NoReport: '],
+    [
+      'only made',
+      { 'trading-1': { report: null, pod: { ready: false, sidecar: null, users: [] } } },
+      'trading-1 (PodPending: Pod trading-1 has no container yet.)',
+    ],
+    [
+      'only started',
+      { 'trading-1': { report: null, pod: { ready: false, sidecar: sidecar(running(nowMs - 1_000)) } } },
+      'trading-1 (NotReported: The operator has seen no report of this pod yet.)',
+    ],
+    [
+      'only started in place of a pod that reported long ago',
+      { 'trading-1': { report: { podUid: 'before' }, ageMs: 60_000, pod: { ready: false, sidecar: sidecar(running(nowMs - 1_000)) } } },
+      'trading-1 (NotReported: The operator has seen no report of this pod yet.)',
+    ],
+    [
+      'silent',
+      { 'trading-1': { ageMs: 8_001 } },
+      'trading-1 (NoReport: The operator has seen no new report of this pod for more than 8 s.)',
+    ],
     [
       'the report',
       { 'trading-1': { phase: 'Starting', report: { reason: 'StreamUnavailable', message: 'NATS does not answer.' } } },
