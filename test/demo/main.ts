@@ -3,32 +3,18 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ClusterError } from '../cluster/command.ts';
-import { checkout, exclusively } from '../cluster/state.ts';
-import { tearDown } from '../cluster/teardown.ts';
-import {
-  attemptKubectl,
-  chooseTarget,
-  exists,
-  helm,
-  kubectl,
-  prepareTarget,
-  removeKind,
-  requireReachable,
-  targetOf,
-  type Choice,
-  type Target,
-} from './target.ts';
+import { checkout } from '../cluster/state.ts';
+import { answerMs } from './bounded.ts';
+import { down } from './down.ts';
+import { cluster, demoLabel, example, namespace, release } from './names.ts';
+import { attemptKubectl, chooseTarget, helm, kubectl, prepareTarget, requireReachable, type Choice, type Target } from './target.ts';
 import { observeCluster, observeRelease, readStatus, watchUntilDone } from './view.ts';
 
-const release = 'controlcluster';
-const namespace = 'controlcluster-system';
-const cluster = 'trading';
 const container = 'control';
-const example = join(checkout, 'examples', 'trading.yaml');
 const recoveryNodes = 'topology.kubernetes.io/region=dr';
-/** Marks the namespace as the demo's own, to be removed by `down`. */
-const demoLabel = 'controlcluster.io/demo=true';
 const waitMs = 10 * 60_000;
+/** For the user's containers, once their members follow in sync. */
+const containersMs = 2 * 60_000;
 
 const usage = `npm run demo [-- [--context NAME] [--set KEY=VALUE]...]   installs and shows it
 npm run demo -- down [--context NAME]                     removes it
@@ -51,7 +37,11 @@ async function install(choice: Choice, values: readonly string[]): Promise<Targe
     await kubectl(target, ['label', 'namespace', namespace, demoLabel]);
   }
   const settings = [...target.values, ...values.flatMap((value) => ['--set', value])];
-  await helm(target, ['upgrade', '--install', release, join(checkout, 'charts', 'controlcluster'), '--namespace', namespace, ...settings]);
+  await helm(
+    target,
+    ['upgrade', '--install', release, join(checkout, 'charts', 'controlcluster'), '--namespace', namespace, ...settings],
+    waitMs,
+  );
   await watchUntilDone(() => observeRelease(target, namespace), waitMs);
   return target;
 }
@@ -88,7 +78,8 @@ async function writeAndRead(target: Target): Promise<void> {
   if (writer === undefined || reader === undefined)
     throw new ClusterError(`There is no follower of ${leader ?? 'anyone'} to write through.`);
   // The member follows in sync; the user's container, which waited for that, starts now.
-  await kubectl(target, ['wait', '--for=condition=Ready', '--timeout=2m', `pod/${writer.name}`, `pod/${reader.name}`]);
+  const pods = [`pod/${writer.name}`, `pod/${reader.name}`];
+  await kubectl(target, ['wait', '--for=condition=Ready', `--timeout=${String(containersMs / 1000)}s`, ...pods], containersMs + answerMs);
   heading(`A write through ${writer.name}, a follower; it passes it on to ${leader ?? 'the leader'}`);
   const written = await call(target, writer.name, 'PUT', '/v1/state/limits/EURUSD', { max: 5_000_000, by: 'demo' });
   console.log(`PUT /v1/state/limits/EURUSD {"max":5000000,"by":"demo"}\n${written}`);
@@ -111,36 +102,6 @@ function suggest(target: Target): void {
   const commands = [...target.shell, ...explained.map(([command, effect]) => `${command.padEnd(width)}  # ${effect}`)];
   heading('Next');
   console.log(commands.map((command) => `  ${command}`).join('\n'));
-}
-
-/** Removes the release, the example and their volumes; what else the cluster holds stays. */
-async function removeFrom(target: Target): Promise<void> {
-  await requireReachable(target);
-  const quietly = ['--ignore-not-found', '--wait', '--timeout=3m'];
-  const present = await attemptKubectl(target, ['get', 'crd', 'controlclusters.controlcluster.io']);
-  if (present.code === 0) await kubectl(target, ['delete', ...quietly, '--filename', example]);
-  await kubectl(target, ['delete', ...quietly, 'persistentvolumeclaims', '--selector', `controlcluster.io/cluster=${cluster}`]);
-  await helm(target, ['uninstall', release, '--namespace', namespace, '--ignore-not-found', '--wait', '--timeout', '3m']);
-  const ours = ['--namespace', namespace, '--selector', `app.kubernetes.io/instance=${release}`];
-  await kubectl(target, ['delete', ...quietly, 'persistentvolumeclaims', ...ours]);
-  if (present.code === 0) {
-    const others = await kubectl(target, ['get', 'controlclusters', '--all-namespaces', '--output', 'name']);
-    if (others.trim() === '') await kubectl(target, ['delete', ...quietly, 'crd', 'controlclusters.controlcluster.io']);
-    else console.log(`There are other ControlClusters, so their definition stays:\n${others.trim()}`);
-  }
-  await kubectl(target, ['delete', ...quietly, 'namespace', '--selector', demoLabel]);
-}
-
-async function down(context: string | undefined): Promise<void> {
-  if (context !== undefined) {
-    await removeFrom(await targetOf(await chooseTarget(context)));
-    console.log(`Removed from ${context}.`);
-    return;
-  }
-  const [kind, bundled] = [await exists('kind'), await exists('bundled')];
-  if (kind) await removeKind();
-  if (bundled) await exclusively(async () => tearDown());
-  console.log(kind || bundled ? 'The cluster of the demo is gone.' : 'There is no cluster of the demo.');
 }
 
 async function main(): Promise<void> {

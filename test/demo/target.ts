@@ -1,12 +1,13 @@
 // The cluster that the demo runs on, in this order: the one of `--context`; kind, where Docker and kind are; otherwise the bundled one.
 // Makes the last two when they are not there. Whoever takes a target gets kubectl and helm that speak to that cluster and no other.
 import { binary } from '../cluster/build.ts';
-import { attempt, ClusterError, run, type CommandResult } from '../cluster/command.ts';
+import { ClusterError, run, type CommandResult } from '../cluster/command.ts';
 import { natsReference } from '../cluster/image.ts';
 import { checkout, kubeconfigPath, readState } from '../cluster/state.ts';
 import { up } from '../cluster/up.ts';
+import { answerMs, attemptWithin, runWithin } from './bounded.ts';
 
-const kindName = 'controlcluster';
+export const kindName = 'controlcluster';
 /** Three nodes for members, one for the disaster-recovery replica. */
 const kindConfig = `
 kind: Cluster
@@ -43,7 +44,7 @@ export interface Target {
 }
 
 const succeeds = async (program: string, ...args: string[]): Promise<boolean> => {
-  const result = await attempt(program, args).catch(() => null);
+  const result = await attemptWithin(answerMs, program, args).catch(() => null);
   return result?.code === 0;
 };
 
@@ -107,36 +108,28 @@ async function prepareKind(): Promise<void> {
   }
 }
 
-/** Whether the demo's own cluster of this kind exists. */
-export async function exists(kind: 'kind' | 'bundled'): Promise<boolean> {
-  if (kind === 'bundled') return (await readState())?.owner === checkout;
-  const clusters = await attempt('kind', ['get', 'clusters']).catch(() => null);
-  return clusters !== null && clusters.stdout.split('\n').includes(kindName);
-}
+/** Whether the bundled cluster exists and is this checkout's. */
+export const ownsBundled = async (): Promise<boolean> => (await readState())?.owner === checkout;
 
-export async function removeKind(): Promise<void> {
-  await run('kind', ['delete', 'cluster', '--name', kindName]);
-}
-
-/** Standard output. Throws ClusterError with kubectl's words when it fails. */
-export async function kubectl(target: Target, args: readonly string[], input?: string): Promise<string> {
+/** Standard output. Throws ClusterError with kubectl's words when it fails or has not ended within the limit. */
+export async function kubectl(target: Target, args: readonly string[], limitMs = answerMs): Promise<string> {
   const [program = '', ...first] = target.kubectl;
-  return run(program, [...first, ...args], input === undefined ? {} : { input });
+  return runWithin(limitMs, program, [...first, ...args]);
 }
 
-export async function attemptKubectl(target: Target, args: readonly string[]): Promise<CommandResult> {
+export async function attemptKubectl(target: Target, args: readonly string[], limitMs = answerMs): Promise<CommandResult> {
   const [program = '', ...first] = target.kubectl;
-  return attempt(program, [...first, ...args]);
+  return attemptWithin(limitMs, program, [...first, ...args]);
 }
 
-/** Throws ClusterError with helm's words when it fails. */
-export async function helm(target: Target, args: readonly string[]): Promise<string> {
+/** Throws ClusterError with helm's words when it fails or has not ended within the limit. */
+export async function helm(target: Target, args: readonly string[], limitMs: number): Promise<string> {
   const [program = '', ...first] = target.helm;
-  return run(program, [...first, ...args]);
+  return runWithin(limitMs, program, [...first, ...args]);
 }
 
 /** Throws ClusterError when the context cannot be reached. */
-export async function requireReachable(target: Target): Promise<void> {
-  const answer = await attemptKubectl(target, ['version', '--request-timeout=10s']);
+export async function requireReachable(target: Target, limitMs = answerMs): Promise<void> {
+  const answer = await attemptKubectl(target, ['version', '--request-timeout=10s'], limitMs);
   if (answer.code !== 0) throw new ClusterError(`The cluster does not answer:\n${answer.stderr.trim()}`);
 }
