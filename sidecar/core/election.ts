@@ -46,7 +46,7 @@ export function stepDown(m: Member, reason: string, keepLease = false): void {
 export function campaign(m: Member): void {
   const { nowMs } = m.now;
   if (m.role.kind !== 'follower') {
-    if (m.lease.heldByOther) return;
+    if (m.lease.heldByOther && !m.lease.isFree(nowMs)) return;
     const version = m.lease.versionToWrite(nowMs, false);
     if (version !== null) m.effects.push({ kind: 'writeLease', holder: m.identity, version });
     return;

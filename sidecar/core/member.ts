@@ -19,7 +19,19 @@ import type { Message, MessageOf } from './message.ts';
 import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { releaseLease } from './turn.ts';
-import { acknowledge, hearsLeader, inRound, isElectable, newToken, note, ownReport, sawEpoch, type Member } from './state.ts';
+import {
+  acknowledge,
+  hearsLeader,
+  inRound,
+  isElectable,
+  newToken,
+  note,
+  ownReport,
+  sawEpoch,
+  type Leader,
+  type Member,
+  type Peer,
+} from './state.ts';
 
 export function step(m: Member, input: Input, now: Instant): Effect[] {
   m.now = now;
@@ -73,7 +85,7 @@ function dispatch(m: Member, input: Input): void {
     case 'read':
       return onRead(m, input.id);
     case 'handOver':
-      m.stopping ??= { sinceMs: m.now.nowMs, released: false };
+      m.stopping ??= { sinceMs: m.now.nowMs, heir: '', released: false };
       return handOver(m);
   }
 }
@@ -103,7 +115,7 @@ function tick(m: Member): void {
     m.effects.push({ kind: 'send', to: '*', message: ownReport(m, 0) });
   }
   if (m.stopping !== null) handOver(m);
-  if (isElectable(m)) campaign(m);
+  else if (isElectable(m)) campaign(m);
   assemble(m);
   if (m.join.kind !== 'running' && m.leader !== null) judge(m);
   catchUpFromLeader(m);
@@ -120,8 +132,11 @@ function catchUpFromLeader(m: Member): void {
 }
 
 function onLease(m: Member, record: Member['lease']['record']): void {
+  const holder = m.lease.record?.holder;
   m.lease.observe(record, m.now.nowMs);
-  if (m.role.kind === 'leader' && m.lease.heldByOther && m.stopping === null) stepDown(m, 'the Lease is held by another');
+  // What was another's before is not lost now: after a hand-over the former leader may have ended before it gave the Lease away.
+  const lost = m.lease.heldByOther && m.lease.record?.holder !== holder;
+  if (m.role.kind === 'leader' && lost && m.stopping === null) stepDown(m, 'the Lease is held by another');
 }
 
 function onPersisted(m: Member, token: number): void {
@@ -235,33 +250,32 @@ function onLocated(m: Member, token: number, end: LocatedEnd | null): void {
   m.followed = true;
 }
 
-/** `preStop`: no new writes, the last frame is acknowledged, the most advanced follower gets the Lease and is told to try. */
+/** `preStop`: no new writes, the last frame is acknowledged, the most advanced follower is told to try and gets the Lease. */
 function handOver(m: Member): void {
   const { stopping, role } = m;
   if (stopping === null || stopping.released) return;
-  if (role.kind !== 'leader') {
-    stopping.released = true;
-    stepDown(m, 'this member stops');
-    return;
-  }
   const late = m.now.nowMs - stopping.sinceMs > coreLimits.handOverTimeoutMs;
-  if (!late && (role.publishing !== null || role.queue.length > 0 || m.acknowledgedIndex < m.log.length)) return;
-  const end = m.log.position();
-  const heir = m.order
-    .flatMap((pod) => m.peers.get(pod) ?? [])
-    .find(
-      ({ report, heardAtMs }) => report.eligible && m.now.nowMs - heardAtMs < coreLimits.peerFreshMs && report.position.hash === end.hash,
-    );
-  if (heir === undefined && !late) return;
-  stopping.released = true;
-  if (heir !== undefined) {
-    m.effects.push({
-      kind: 'send',
-      to: heir.report.from,
-      message: { kind: 'handOver', from: m.config.pod, to: heir.report.from, epoch: role.epoch },
-    });
-    releaseLease(m, heir.report.identity);
+  if (role.kind === 'leader') {
+    const heir = findHeir(m, role);
+    if (heir === null && !late) return;
+    stopping.heir = heir?.identity ?? '';
+    if (heir !== null) {
+      const message = { kind: 'handOver', from: m.config.pod, to: heir.from, epoch: role.epoch } as const;
+      m.effects.push({ kind: 'send', to: heir.from, message });
+    }
+    note(m, 'info', 'hands leadership over', { to: heir?.from ?? null, uid: m.log.position().uid });
   }
-  note(m, 'info', 'hands leadership over', { to: heir?.report.from ?? null, uid: end.uid });
-  stepDown(m, 'this member stops', heir !== undefined);
+  stepDown(m, 'this member stops', true);
+  // A renewal may be under way, or the operator may write in between: until the Lease is seen to be another's, it is not given away.
+  releaseLease(m, stopping.heir);
+  stopping.released = late || !m.lease.mine;
+}
+
+/** The first of failover.csv that has all there is, once all there is has been acknowledged; `null` when there is none yet. */
+function findHeir(m: Member, role: Leader): MessageOf<'report'> | null {
+  const { index, hash } = m.log.position();
+  if (role.publishing !== null || role.queue.length > 0 || m.acknowledgedIndex < index) return null;
+  const isFit = ({ report, heardAtMs }: Peer): boolean =>
+    report.eligible && m.now.nowMs - heardAtMs < coreLimits.peerFreshMs && report.position.hash === hash;
+  return m.order.flatMap((pod) => m.peers.get(pod) ?? []).find(isFit)?.report ?? null;
 }

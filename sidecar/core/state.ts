@@ -148,7 +148,8 @@ export interface Member {
   /** Leadership was handed to this member: it tries until then, whatever the Lease says. */
   grantedUntilMs: number;
   reportedAtMs: number;
-  stopping: { readonly sinceMs: number; released: boolean } | null;
+  /** `heir` is the identity that the Lease goes to; `released` when nothing is left to hand over. */
+  stopping: { readonly sinceMs: number; heir: string; released: boolean } | null;
   refusal: { readonly reason: string; readonly message: string } | null;
   reloading: boolean;
 }

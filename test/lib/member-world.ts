@@ -11,6 +11,7 @@ import { noEpoch, type Epoch } from '../../common/position.ts';
 import type { HighWaterMark } from '../../common/report.ts';
 
 const tickMs = 50;
+const leasePollMs = 1000;
 
 interface Node {
   readonly pod: string;
@@ -29,11 +30,14 @@ export class MemberWorld {
   readonly stream: Frame[] = [];
   lease: LeaseRecord = { holder: '', leaseDurationMs: 6000, version: '0', round: null };
   nowMs = 1000;
+  /** How long the API server takes to write the Lease. */
+  leaseDelayMs = 0;
   /** Pods whose messages, stream and Lease are out of reach. */
   readonly cut = new Set<string>();
   readonly #members: string[];
   readonly #options: Partial<MemberConfig>;
   readonly #work: (() => void)[] = [];
+  readonly #delayed: { readonly atMs: number; readonly work: () => void }[] = [];
   #nonce = 0;
   #submission = 0;
 
@@ -150,8 +154,20 @@ export class MemberWorld {
     const endMs = this.nowMs + durationMs;
     while (this.nowMs < endMs) {
       this.nowMs += tickMs;
+      for (const due of this.#delayed.filter(({ atMs }) => atMs <= this.nowMs)) {
+        this.#delayed.splice(this.#delayed.indexOf(due), 1);
+        this.#work.push(due.work);
+      }
       for (const node of this.nodes) this.#input(node, { kind: 'tick' });
+      if (this.nowMs % leasePollMs < tickMs) this.#pollLease();
       this.#drain();
+    }
+  }
+
+  /** A poll tells the Lease again, changed or not. */
+  #pollLease(): void {
+    for (const node of this.nodes) {
+      if (node.kind === 'member' && !this.cut.has(node.pod)) this.#input(node, { kind: 'lease', record: this.lease });
     }
   }
 
@@ -262,12 +278,8 @@ export class MemberWorld {
         }
         return;
       case 'writeLease':
-        return this.#later(node, member, () => {
-          if (this.cut.has(node.pod)) return { kind: 'leaseWritten', result: 'unavailable' };
-          const current = this.lease.version === effect.version;
-          if (current) this.#writeLease(effect.holder, this.lease.round);
-          return { kind: 'leaseWritten', result: current ? 'written' : 'conflict' };
-        });
+        this.#delayed.push({ atMs: this.nowMs + this.leaseDelayMs, work: () => this.#answerLease(node, member, effect) });
+        return;
       case 'answer':
         node.results.set(effect.id, effect.result);
         return;
@@ -280,6 +292,13 @@ export class MemberWorld {
       case 'note':
         return;
     }
+  }
+
+  #answerLease(node: Node, member: Member, { holder, version }: Extract<Effect, { kind: 'writeLease' }>): void {
+    const current = this.lease.version === version && !this.cut.has(node.pod);
+    if (current) this.#writeLease(holder, this.lease.round);
+    const refused = this.cut.has(node.pod) ? 'unavailable' : 'conflict';
+    this.#later(node, member, () => ({ kind: 'leaseWritten', result: current ? 'written' : refused }));
   }
 
   #persist(node: Node, { token, step: { promise, truncateTo, frames } }: Extract<Effect, { kind: 'persist' }>): Input {

@@ -176,6 +176,35 @@ describe('fail-over', () => {
     write(world, 20);
     expect(world.member(world.leader() ?? '').store.uid).toBe(40);
   });
+
+  test('a hand-over gives the Lease away also when a renewal is under way, and the heir stays', () => {
+    const world = running();
+    world.leaseDelayMs = 300;
+    world.until('m-0 renews', () => world.member('m-0').lease.writing);
+    world.handOver('m-0');
+    world.until('another leads', () => world.leader() !== null && world.leader() !== 'm-0', 1000);
+    const heir = world.leader() ?? '';
+    const { promise } = world.member(heir);
+    world.until("the Lease is the heir's", () => world.lease.holder.startsWith(heir), 2000);
+    world.until('m-0 has nothing left to hand over', () => world.member('m-0').stopping?.released === true, 200);
+    world.run(10_000);
+    expect([world.leader(), world.member(heir).promise]).toEqual([heir, promise]);
+  });
+
+  test('the process that hands over ends before the Lease is given away: the heir takes it when it has run out, and stays', () => {
+    const world = running();
+    world.leaseDelayMs = 300;
+    world.until('m-0 renews', () => world.member('m-0').lease.writing);
+    world.handOver('m-0');
+    world.run(50);
+    world.crash('m-0');
+    world.until('another leads', () => world.leader() !== null, 1000);
+    const heir = world.leader() ?? '';
+    const { promise } = world.member(heir);
+    world.until("the Lease is the heir's", () => world.lease.holder.startsWith(heir), 10_000);
+    world.run(5_000);
+    expect([world.leader(), world.member(heir).promise]).toEqual([heir, promise]);
+  });
 });
 
 describe('the stream loses messages', () => {
