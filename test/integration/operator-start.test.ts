@@ -69,9 +69,6 @@ async function waitingCluster(uids: readonly number[], spec: object = {}): Promi
 /** A running cluster: the designated member leads, the others follow. */
 async function runningCluster(uid: number): Promise<void> {
   await waitingCluster([0, 0, 0]);
-  await eventually(async () => {
-    expect(await trading.round()).not.toBeNull();
-  }, withinMs);
   await trading.lead('trading-0', positionAt(1, uid));
   for (const pod of ['trading-1', 'trading-2']) await trading.follow(pod, positionAt(1, uid));
   for (const pod of members) await trading.runPod(pod);

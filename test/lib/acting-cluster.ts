@@ -8,8 +8,10 @@ import { controlClusterSchema, type ControlCluster } from '../../common/schema.t
 import { mergePatch, type KubeApi } from '../../operator/controller/kube-api.ts';
 import { clusterKind, leaseKind, namespacedPath, podKind, type ResourceKind } from '../../operator/controller/resource-kind.ts';
 import type { KubeObject } from '../../operator/core/observed.ts';
+import { eventually } from './eventually.ts';
 
 const heartbeatMs = 1_000;
+const roundMs = 30_000;
 const now = (): string => new Date().toISOString().replace('Z', '000Z');
 
 /** A position that ends with change `uid` of epoch `number`. */
@@ -119,11 +121,15 @@ export class ActingCluster {
     return report;
   }
 
-  /** As the sidecars take it: from the round, which is there before the status says it. */
+  /** As the sidecars take it: from the round, for which they wait. A status that says `Electing` comes before the round that it announces. */
   async #clusterId(): Promise<string> {
-    const round = await this.round();
-    if (round === null) throw new Error('no round is open');
-    return round.clusterId;
+    let clusterId = '';
+    await eventually(async () => {
+      const round = await this.round();
+      if (round === null) throw new Error('no round is open');
+      ({ clusterId } = round);
+    }, roundMs);
+    return clusterId;
   }
 
   /** Takes the leader Lease for a pod and says that it leads. */
