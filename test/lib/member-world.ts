@@ -2,31 +2,19 @@
 // Time moves only with `run`; order is that of a queue, so that a test reads like the story it tells. Not a simulator of faults at random.
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
-import type { Effect, Input, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
+import type { Effect, Input, SubmitResult } from '../../sidecar/core/io.ts';
 import type { LeaseRecord } from '../../sidecar/core/lease.ts';
 import { step } from '../../sidecar/core/member.ts';
 import { phaseOf } from '../../sidecar/core/phase.ts';
-import { createMember, recover, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
-import { noEpoch, type Epoch } from '../../common/position.ts';
+import type { Member, MemberConfig } from '../../sidecar/core/state.ts';
 import type { HighWaterMark } from '../../common/report.ts';
+import { MemberNode } from './member-node.ts';
 
 const tickMs = 50;
 const leasePollMs = 1000;
 
-interface Node {
-  readonly pod: string;
-  readonly kind: 'member' | 'dr';
-  member: Member | null;
-  frames: SequencedFrame[];
-  promise: Epoch;
-  readAfter: number | null;
-  sessions: number;
-  archived: Frame[];
-  results: Map<number, SubmitResult>;
-}
-
 export class MemberWorld {
-  readonly nodes: Node[];
+  readonly nodes: MemberNode[];
   readonly stream: Frame[] = [];
   lease: LeaseRecord = { holder: '', leaseDurationMs: 6000, version: '0', round: null };
   nowMs = 1000;
@@ -43,16 +31,14 @@ export class MemberWorld {
 
   constructor(members: number, options: Partial<MemberConfig> = {}, replicas = 0) {
     this.#options = options;
-    const empty = { member: null, promise: noEpoch, readAfter: null, sessions: 0 };
-    const node = (pod: string, kind: Node['kind']): Node => ({ ...empty, pod, kind, frames: [], archived: [], results: new Map() });
     this.nodes = [
-      ...Array.from({ length: members }, (_, at) => node(`m-${String(at)}`, 'member')),
-      ...Array.from({ length: replicas }, (_, at) => node(`m-dr-${String(at)}`, 'dr')),
+      ...Array.from({ length: members }, (_, at) => new MemberNode(`m-${String(at)}`, 'member')),
+      ...Array.from({ length: replicas }, (_, at) => new MemberNode(`m-dr-${String(at)}`, 'dr')),
     ];
     this.#members = this.nodes.filter(({ kind }) => kind === 'member').map(({ pod }) => pod);
   }
 
-  node(pod: string): Node {
+  node(pod: string): MemberNode {
     const found = this.nodes.find((node) => node.pod === pod);
     if (found === undefined) throw new Error(`no node ${pod}`);
     return found;
@@ -75,7 +61,7 @@ export class MemberWorld {
   start(pod: string): void {
     const node = this.node(pod);
     node.sessions += 1;
-    const config: MemberConfig = {
+    node.start({
       pod,
       podUid: `uid-${pod}`,
       session: `${pod}-${String(node.sessions)}`,
@@ -86,11 +72,7 @@ export class MemberWorld {
       timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
       sha256,
       ...this.#options,
-    };
-    const member = createMember(config, node.promise);
-    for (const { frame, seq } of node.frames) recover(member, frame, seq);
-    node.member = member;
-    node.readAfter = null;
+    });
     this.#input(node, { kind: 'order', members: this.#members });
     this.#input(node, { kind: 'connection', connected: true });
   }
@@ -188,7 +170,7 @@ export class MemberWorld {
   }
 
   /** The Lease as it is, and the next message of the stream. */
-  #deliver(node: Node): void {
+  #deliver(node: MemberNode): void {
     if (node.member === null || this.cut.has(node.pod)) return;
     if (node.kind === 'member' && node.member.lease.record?.version !== this.lease.version) {
       this.#input(node, { kind: 'lease', record: this.lease });
@@ -210,7 +192,7 @@ export class MemberWorld {
     }
   }
 
-  #input(node: Node, input: Input): void {
+  #input(node: MemberNode, input: Input): void {
     if (node.member === null) return;
     this.#nonce += 1;
     const effects = step(node.member, input, { nowMs: this.nowMs, wallMs: this.nowMs, nonce: String(this.#nonce).padStart(16, '0') });
@@ -218,7 +200,7 @@ export class MemberWorld {
   }
 
   /** Carries an effect out later, unless the member has crashed by then. */
-  #later(node: Node, member: Member, work: () => Input | null): void {
+  #later(node: MemberNode, member: Member, work: () => Input | null): void {
     this.#work.push(() => {
       if (node.member !== member) return;
       const input = work();
@@ -226,10 +208,13 @@ export class MemberWorld {
     });
   }
 
-  #perform(node: Node, member: Member, effect: Effect): void {
+  #perform(node: MemberNode, member: Member, effect: Effect): void {
     switch (effect.kind) {
       case 'persist':
-        return this.#later(node, member, () => this.#persist(node, effect));
+        return this.#later(node, member, () => {
+          node.persist(effect.step);
+          return { kind: 'persisted', token: effect.token };
+        });
       case 'readStream':
         node.readAfter = this.stream[effect.afterSeq - 1]?.hash === effect.hash ? effect.afterSeq : 0;
         if (effect.afterSeq > 0 && node.readAfter === 0) this.#later(node, member, () => ({ kind: 'streamRestarted' }));
@@ -257,7 +242,7 @@ export class MemberWorld {
         return this.#later(node, member, () => ({
           kind: 'loaded',
           token: effect.token,
-          frames: node.frames.slice(effect.fromIndex - 1).map(({ frame }) => frame),
+          frames: node.framesFrom(effect.fromIndex),
         }));
       case 'locate':
         return this.#later(node, member, () => {
@@ -294,24 +279,17 @@ export class MemberWorld {
     }
   }
 
-  #answerLease(node: Node, member: Member, { holder, version }: Extract<Effect, { kind: 'writeLease' }>): void {
+  #answerLease(node: MemberNode, member: Member, { holder, version }: Extract<Effect, { kind: 'writeLease' }>): void {
     const current = this.lease.version === version && !this.cut.has(node.pod);
     if (current) this.#writeLease(holder, this.lease.round);
     const refused = this.cut.has(node.pod) ? 'unavailable' : 'conflict';
     this.#later(node, member, () => ({ kind: 'leaseWritten', result: current ? 'written' : refused }));
   }
 
-  #persist(node: Node, { token, step: { promise, truncateTo, frames } }: Extract<Effect, { kind: 'persist' }>): Input {
-    if (promise !== undefined) node.promise = promise;
-    if (truncateTo !== undefined) node.archived.push(...node.frames.splice(truncateTo).map(({ frame }) => frame));
-    if (frames !== undefined) node.frames.push(...frames);
-    return { kind: 'persisted', token };
-  }
-
-  #framesOf(node: Node, from: string, fromIndex: number): Uint8Array[] {
+  #framesOf(node: MemberNode, from: string, fromIndex: number): Uint8Array[] {
     if (!this.#reaches(node.pod, from) || this.node(from).member === null) return [];
     return this.node(from)
-      .frames.slice(fromIndex - 1)
-      .map(({ frame }) => frame.bytes);
+      .framesFrom(fromIndex)
+      .map(({ bytes }) => bytes);
   }
 }
