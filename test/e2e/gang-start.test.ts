@@ -1,7 +1,9 @@
 // From one manifest to a running cluster (K7, I7): all start, or none does, and while they wait the status says for what.
 import { expect } from '@jest/globals';
-import { drPodName, memberPodName, sidecarContainer } from '../../common/names.ts';
+import { drPodName, memberPodName } from '../../common/names.ts';
+import { containerProcesses, residentMiB } from '../lib/container-process.ts';
 import { eventuallySeen } from '../lib/eventually.ts';
+import { systemNamespace } from '../lib/installation.ts';
 import { kubectl } from '../lib/kubectl.ts';
 import { container } from '../lib/live-cluster.ts';
 import { figure, scenario } from '../lib/scenario.ts';
@@ -60,9 +62,11 @@ scenario('gang start', (cluster, step) => {
     expect(new Set(names.map((name) => nodes.get(name)))).toEqual(new Set(['node1', 'node2', 'node3']));
   });
 
-  step('the sidecar takes little memory when idle', async () => {
-    for (const { metadata } of await cluster.pods()) {
-      figure(`${sidecarContainer} of ${metadata.name} resident`, cluster.residentMiB(metadata.name), 'MiB');
-    }
+  step('sidecars and operators take little memory when idle', async () => {
+    for (const { metadata } of await cluster.pods())
+      figure(`sidecar of ${metadata.name} resident`, residentMiB(cluster.sidecarProcess(metadata.name)), 'MiB');
+    const operators = containerProcesses('operator/main.ts', { CC_NAMESPACE: systemNamespace });
+    expect(operators).toHaveLength(2);
+    for (const pid of operators) figure('operator resident', residentMiB(pid), 'MiB');
   });
 });

@@ -44,8 +44,13 @@ scenario('outages', (cluster, step) => {
   });
 
   step('NATS is restarted: a pause, and no member starts anew', async () => {
-    const before = (await cluster.pods()).map(({ metadata }) => metadata.uid);
+    const starts = async (): Promise<unknown[]> =>
+      (await cluster.pods()).map(({ metadata, status: { initContainerStatuses = [], containerStatuses = [] } }) => [
+        metadata.uid,
+        [...initContainerStatuses, ...containerStatuses].map(({ restartCount }) => restartCount),
+      ]);
+    const before = await starts();
     await outage('NATS restarted', restartNats);
-    expect((await cluster.pods()).map(({ metadata }) => metadata.uid)).toEqual(before);
+    expect(await starts()).toEqual(before);
   });
 });

@@ -1,11 +1,11 @@
 // The chart over time: install, upgrade from an earlier chart, uninstall, install again. ControlClusters and the volumes of NATS live through all of it.
 // Runs against a real API server without nodes: what pods do is the matter of the end-to-end tests.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startControlPlane, type ControlPlane } from '../cluster/control-plane.ts';
-import { chartDirectory, crdFile, exampleFile, helm, kubectl, releaseNamespace } from '../lib/chart.ts';
+import { chartDirectory, exampleFile, helm, kubectl, releaseNamespace, writeEarlierChart } from '../lib/chart.ts';
 
 const crd = 'crd/controlclusters.controlcluster.io';
 const shortNames = ['get', crd, '--output', 'jsonpath={.spec.names.shortNames}'];
@@ -35,16 +35,14 @@ describe('a release of the chart', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  /** The chart as it could have been before: another version, whose resource had no short name. */
+  /** The resource of the earlier chart had no short name. */
   async function earlierChart(): Promise<string> {
     const earlier = join(directory, 'earlier');
-    await cp(chartDirectory, earlier, { recursive: true, dereference: true });
-    const chart = await readFile(join(earlier, 'Chart.yaml'), 'utf8');
-    await writeFile(join(earlier, 'Chart.yaml'), chart.replaceAll('0.1.0', '0.0.1'));
-    const definition = await readFile(crdFile, 'utf8');
+    const definitionFile = await writeEarlierChart(earlier);
+    const definition = await readFile(definitionFile, 'utf8');
     const without = definition.replace(/^ +shortNames:\n( +- \w+\n)+/m, '');
     expect(without).not.toBe(definition);
-    await writeFile(join(earlier, 'files', 'crds', 'controlcluster.io_controlclusters.yaml'), without);
+    await writeFile(definitionFile, without);
     return earlier;
   }
 

@@ -1,5 +1,6 @@
 // The chart as the tests use it: rendered by the helm of the bundled cluster, applied by its kubectl. Knows nothing of nodes or pods.
-import { join } from 'node:path';
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { binary } from '../cluster/build.ts';
 import { attempt, run, type CommandResult } from '../cluster/command.ts';
@@ -14,6 +15,14 @@ export interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
   readonly [field: string]: unknown;
+}
+
+/** Makes the chart as it could have been before, under another version; returns where its CRD is. */
+export async function writeEarlierChart(directory: string): Promise<string> {
+  await cp(chartDirectory, directory, { recursive: true, dereference: true });
+  const file = join(directory, 'Chart.yaml');
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/^version: .*$/m, 'version: 0.0.1'));
+  return join(directory, 'files', 'crds', basename(crdFile));
 }
 
 export async function helm(args: readonly string[], kubeconfig?: string): Promise<CommandResult> {

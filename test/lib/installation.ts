@@ -1,9 +1,8 @@
 // The chart of this checkout on the bundled cluster. NATS and the operator stay off the main nodes, so that a scenario can cut one of these off without
 // hurting anything but a member.
-import { join } from 'node:path';
-import { checkout } from '../cluster/state.ts';
 import { up } from '../cluster/up.ts';
 import { targetOf } from '../demo/target.ts';
+import { chartDirectory } from './chart.ts';
 import { eventuallySeen } from './eventually.ts';
 import { getJson, helm, kubectl } from './kubectl.ts';
 
@@ -15,10 +14,9 @@ const offMainNodes = ['nats', 'operator'].flatMap((part) => ['--set', `${part}.n
 const here = ['--namespace', systemNamespace];
 
 /** Brings the cluster up and installs the chart; both are left as they are when they are there already. */
-export async function installed(): Promise<void> {
+export async function installed(chart = chartDirectory): Promise<void> {
   await up();
   const { values } = await targetOf({ kind: 'bundled', why: '', context: null });
-  const chart = join(checkout, 'charts', 'controlcluster');
   const waiting = ['--create-namespace', '--wait', '--timeout', installTimeout];
   await helm(['upgrade', '--install', release, chart, ...here, ...waiting, ...values, ...offMainNodes]);
 }

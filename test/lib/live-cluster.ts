@@ -1,8 +1,8 @@
 // One ControlCluster of one scenario on the bundled cluster, in a namespace of its own: everything is asked by the means that a user has.
-import { readdirSync, readFileSync } from 'node:fs';
 import { annotations, apiVersion, kind, labels, leaderLeaseName, leaderServiceName } from '../../common/names.ts';
 import { memberReportSchema, parseAnnotation, podOfIdentity, type MemberReport } from '../../common/report.ts';
 import type { ControlClusterStatus } from '../../common/status.ts';
+import { containerProcesses } from './container-process.ts';
 import { eventuallySeen } from './eventually.ts';
 import { systemNamespace } from './installation.ts';
 import { attemptKubectl, getJson, kubectl } from './kubectl.ts';
@@ -21,11 +21,15 @@ export interface Pod {
   readonly metadata: { readonly name: string; readonly uid: string; readonly labels: Readonly<Record<string, string>> };
   readonly spec: { readonly nodeName?: string };
   readonly status: {
-    readonly containerStatuses?: readonly {
-      readonly name: string;
-      readonly state: { readonly running?: { readonly startedAt: string } };
-    }[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+    readonly containerStatuses?: readonly ContainerStatus[];
   };
+}
+
+interface ContainerStatus {
+  readonly name: string;
+  readonly restartCount: number;
+  readonly state: { readonly running?: { readonly startedAt: string } };
 }
 
 export interface LoggedChange {
@@ -215,36 +219,17 @@ export class LiveCluster {
 
   /** Ends the sidecar's process of a pod as a crash does. */
   killSidecar(pod: string): void {
-    process.kill(this.#sidecarProcess(pod), 'SIGKILL');
+    process.kill(this.sidecarProcess(pod), 'SIGKILL');
   }
 
-  /** Memory of the sidecar's process that is in RAM, in MiB. */
-  residentMiB(pod: string): number {
-    const [, kiB = 'NaN'] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${String(this.#sidecarProcess(pod))}/status`, 'utf8')) ?? [];
-    return Number(kiB) / 1024;
-  }
-
-  #sidecarProcess(pod: string): number {
-    const pid = readdirSync('/proc').find((entry) => /^\d+$/.test(entry) && isSidecar(entry, this.namespace, pod));
+  sidecarProcess(pod: string): number {
+    const [pid] = containerProcesses('sidecar/main.ts', { CC_POD: pod, CC_NAMESPACE: this.namespace });
     if (pid === undefined) throw new Error(`no sidecar process of ${pod}`);
-    return Number(pid);
+    return pid;
   }
 
   /** Removes the scenario with its data. */
   async remove(): Promise<void> {
     await attemptKubectl(['delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=2m']);
-  }
-}
-
-function isSidecar(pid: string, namespace: string, pod: string): boolean {
-  try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-    return (
-      command.includes('sidecar/main.ts') && environment.includes(`CC_POD=${pod}`) && environment.includes(`CC_NAMESPACE=${namespace}`)
-    );
-  } catch {
-    // The process has ended meanwhile, or is none of ours.
-    return false;
   }
 }

@@ -2,11 +2,10 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, test } from '@jest/globals';
-import { sidecarContainer } from '../../common/names.ts';
 import { checkout, logDirectory } from '../cluster/state.ts';
 import { installed, systemNamespace } from './installation.ts';
 import { attemptKubectl } from './kubectl.ts';
-import { container, LiveCluster } from './live-cluster.ts';
+import { LiveCluster } from './live-cluster.ts';
 
 const artifacts = join(checkout, 'artifacts', 'e2e');
 
@@ -18,20 +17,23 @@ export function scenario(name: string, define: (cluster: LiveCluster, step: Step
   // A stream outlives its namespace: a run after the other does not meet it.
   const cluster = new LiveCluster(`${slug}-${Date.now().toString(36)}`);
   describe(name, () => {
-    beforeAll(async () => {
-      await installed();
-      await cluster.createNamespace();
-    });
+    const attempting = async (title: string, run: () => Promise<void>): Promise<void> => {
+      try {
+        await run();
+      } catch (error) {
+        await saveArtifacts(cluster, join(artifacts, slug, slugOf(title)));
+        throw error;
+      }
+    };
+    beforeAll(() =>
+      attempting('preparation', async () => {
+        await installed();
+        await cluster.createNamespace();
+      }),
+    );
     afterAll(() => cluster.remove());
     define(cluster, (title, run) => {
-      test(title, async () => {
-        try {
-          await run();
-        } catch (error) {
-          await saveArtifacts(cluster, join(artifacts, slug, slugOf(title)));
-          throw error;
-        }
-      });
+      test(title, () => attempting(title, run));
     });
   });
 }
@@ -67,11 +69,9 @@ async function saveArtifacts(cluster: LiveCluster, directory: string): Promise<v
     await save(`${part}.log`, [...system, 'logs', '--selector', `app.kubernetes.io/component=${part}`, '--tail=-1', '--prefix']);
   const { stdout: pods } = await attemptKubectl([...here, 'get', 'pods', '--output', 'name']);
   for (const pod of pods.split('\n').filter((line) => line !== '')) {
-    for (const name of [sidecarContainer, container]) {
-      const file = `${pod.replace('pod/', '')}-${name}`;
-      await save(`${file}.log`, [...here, 'logs', pod, '--container', name]);
-      await save(`${file}-before.log`, [...here, 'logs', pod, '--container', name, '--previous']);
-    }
+    const file = pod.replace('pod/', '');
+    await save(`${file}.log`, [...here, 'logs', pod, '--all-containers', '--prefix']);
+    await save(`${file}-before.log`, [...here, 'logs', pod, '--all-containers', '--prefix', '--previous']);
   }
   await cp(logDirectory, join(directory, 'components'), { recursive: true });
 }

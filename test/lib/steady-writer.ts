@@ -32,7 +32,7 @@ function submit(change) {
 }
 
 for (let n = 1; ; n += 1) {
-  const key = 'change-' + n;
+  const key = process.env.RUN + '-' + n;
   const change = { operations: [{ put: { key: 'steady', value: n } }], idempotencyKey: key };
   let receipt = await submit(change);
   for (; receipt === null; receipt = await submit(change)) await delay(50);
@@ -45,6 +45,9 @@ export interface Acknowledged {
   readonly uid: number;
   readonly atMs: number;
 }
+
+/** Keys of one writer are not those of another: a change that an earlier one made would be acknowledged and not made. */
+let writers = 0;
 
 export class SteadyWriter {
   readonly #cluster: LiveCluster;
@@ -100,8 +103,10 @@ export function discrepancies(acknowledged: readonly Acknowledged[], log: readon
     if (key !== '' && seen.has(key)) found.push(`${key} is in the log as ${String(seen.get(key))} and as ${String(uid)}`);
     seen.set(key, uid);
   }
-  for (const { key, uid } of acknowledged)
+  for (const [at, { key, uid }] of acknowledged.entries()) {
     if (seen.get(key) !== uid) found.push(`${key} was acknowledged as ${String(uid)} and is in the log as ${String(seen.get(key))}`);
+    if (uid <= (acknowledged[at - 1]?.uid ?? 0)) found.push(`${key}, written later, was acknowledged as ${String(uid)}`);
+  }
   return found;
 }
 
@@ -111,7 +116,10 @@ function objects(cluster: LiveCluster): object[] {
   const url = `http://${leaderServiceName(name)}.${namespace}.svc:5000`;
   const rule = { apiGroups: [group], resources: [`${plural}/state`], resourceNames: [name], verbs: ['update'] };
   const command = ['node', '--input-type=module', '--eval', program];
-  const env = [{ name: 'LEADER', value: url }];
+  const env = [
+    { name: 'LEADER', value: url },
+    { name: 'RUN', value: `writer-${String((writers += 1))}` },
+  ];
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
     { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata, rules: [rule] },
