@@ -11,7 +11,7 @@ import { createServer } from './http/server.ts';
 import { openJournal } from './journal/journal.ts';
 import { sha256 } from './journal/sha256.ts';
 import { createAccessReview } from './kube/access.ts';
-import { KubeApi, kubeconfigEndpoint, podEndpoint } from './kube/kube-api.ts';
+import { KubeApi, podEndpoint, type KubeEndpoint } from './kube/kube-api.ts';
 import { createLeaderLease } from './kube/leader-lease.ts';
 import { createOwnPod } from './kube/own-pod.ts';
 import { Runtime } from './runtime.ts';
@@ -32,6 +32,12 @@ function readConfig(): Config {
   }
 }
 
+async function kubernetes(kubeconfigFile: string | null): Promise<KubeEndpoint> {
+  if (kubeconfigFile === null) return podEndpoint(process.env);
+  const { kubeconfigEndpoint } = await import('./kube/kubeconfig.ts');
+  return kubeconfigEndpoint(kubeconfigFile);
+}
+
 const config = readConfig();
 const log = pino({ level: config.logLevel, base: { pod: config.pod, cluster: config.cluster } });
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
@@ -48,7 +54,7 @@ const journal = await openJournal({
     process.exit(1);
   },
 });
-const api = new KubeApi(config.kubeconfigFile === null ? podEndpoint(process.env) : kubeconfigEndpoint(config.kubeconfigFile));
+const api = new KubeApi(await kubernetes(config.kubeconfigFile));
 const link = connectNats({
   url: config.nats.servers.join(','),
   name: `${config.namespace}/${config.pod}`,

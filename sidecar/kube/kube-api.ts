@@ -4,8 +4,6 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
-import { parse } from 'yaml';
-import { z } from 'zod';
 import { AppError } from '../../common/errors.ts';
 
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -31,27 +29,6 @@ export function podEndpoint(environment: Readonly<Record<string, string | undefi
     server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
     ca: readFileSync(`${serviceAccount}/ca.crt`),
     token: () => readFileSync(`${serviceAccount}/token`, 'utf8').trim(),
-  };
-}
-
-const kubeconfigSchema = z.object({
-  clusters: z.array(z.object({ cluster: z.object({ server: z.string(), 'certificate-authority-data': z.base64() }) })).min(1),
-  users: z.array(z.object({ user: z.object({ 'client-certificate-data': z.base64(), 'client-key-data': z.base64() }) })).min(1),
-});
-
-/** A kubeconfig with one cluster and one user, certificates in it: what a test or a developer runs the sidecar with. */
-export function kubeconfigEndpoint(file: string): KubeEndpoint {
-  const config = kubeconfigSchema.parse(parse(readFileSync(file, 'utf8')));
-  const cluster = config.clusters[0]?.cluster;
-  const user = config.users[0]?.user;
-  if (cluster === undefined || user === undefined)
-    throw new AppError('invalid_configuration', 'the kubeconfig names no cluster or no user');
-  const decode = (text: string): Buffer => Buffer.from(text, 'base64');
-  return {
-    server: cluster.server,
-    ca: decode(cluster['certificate-authority-data']),
-    cert: decode(user['client-certificate-data']),
-    key: decode(user['client-key-data']),
   };
 }
 

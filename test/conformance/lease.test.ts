@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { pino } from 'pino';
 import { annotations } from '../../common/names.ts';
 import type { StartRound } from '../../common/report.ts';
-import { KubeApi, kubeconfigEndpoint } from '../../sidecar/kube/kube-api.ts';
+import { KubeApi } from '../../sidecar/kube/kube-api.ts';
+import { kubeconfigEndpoint } from '../../sidecar/kube/kubeconfig.ts';
 import { createLeaderLease } from '../../sidecar/kube/leader-lease.ts';
 import type { LeaderLease, LeaseRecord } from '../../sidecar/ports.ts';
 import { startApiServer, type ApiServer } from '../lib/api-server.ts';
