@@ -107,7 +107,7 @@ const writeStatusFile = createStatusFile(config.runDirectory, log);
 runtime.onChange(() => writeStatusFile({ ...controlProcess.role(), pod: config.pod, epoch: controlProcess.role().epoch }));
 
 await server.listen();
-link.onState(({ kind }) => runtime.setConnected(kind === 'connected'));
+link.onState((state) => runtime.setConnection(state.kind === 'connected' ? null : state.reason));
 void followFailoverOrder({
   file: config.failoverFile,
   members: config.members,

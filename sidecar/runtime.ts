@@ -53,7 +53,7 @@ export class Runtime {
   #shown = '';
   #ticker: NodeJS.Timeout | null = null;
   #order: readonly string[] = [];
-  #connected = false;
+  #connectionProblem: string | null = null;
 
   private constructor(ports: RuntimePorts, options: RuntimeOptions, member: Member) {
     this.#ports = ports;
@@ -92,9 +92,10 @@ export class Runtime {
     this.input({ kind: 'order', members });
   }
 
-  setConnected(connected: boolean): void {
-    this.#connected = connected;
-    this.input({ kind: 'connection', connected });
+  /** Why NATS cannot be reached, in a sentence for people; `null` when it can. */
+  setConnection(problem: string | null): void {
+    this.#connectionProblem = problem;
+    this.input({ kind: 'connection', problem });
   }
 
   onChange(listener: () => void): () => void {
@@ -218,6 +219,7 @@ export class Runtime {
       if (generation !== this.#readerGeneration || member !== this.#member) return;
       if (event.kind === 'frame') this.input({ kind: 'streamFrame', seq: event.seq, bytes: event.bytes });
       else if (event.kind === 'restarted') this.input({ kind: 'streamRestarted' });
+      else this.input({ kind: 'stream', problem: event.kind === 'connected' ? null : event.reason });
     });
   }
 
@@ -282,14 +284,14 @@ export class Runtime {
     member.followed = old.followed;
     this.#member = member;
     this.input({ kind: 'order', members: this.#order });
-    this.input({ kind: 'connection', connected: this.#connected });
+    this.input({ kind: 'connection', problem: this.#connectionProblem });
   }
 
   /** Tells Kubernetes and the listeners what changed; nothing when nothing did. */
   #publishStatus(): void {
     const m = this.#member;
-    const { phase, reason } = phaseOf(m);
-    const shown = `${phase}|${reason ?? ''}|${String(m.log.length)}|${String(m.store.index)}|${m.leader?.pod ?? ''}|${String(m.synced)}|${String(isEligible(m))}|${String(m.promise.number)}`;
+    const { phase, reason, message } = phaseOf(m);
+    const shown = `${phase}|${reason ?? ''}|${reason === 'StreamUnavailable' ? message : ''}|${String(m.log.length)}|${String(m.store.index)}|${m.leader?.pod ?? ''}|${String(m.synced)}|${String(isEligible(m))}|${String(m.promise.number)}`;
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#ports.ownPod.report(memberReport(m, this.#options));

@@ -52,7 +52,7 @@ export function campaign(m: Member): void {
     return;
   }
   if (m.lease.isAbandoned || (m.lease.mine && !isEligible(m))) return releaseLease(m, '');
-  if (!isEligible(m) || !m.connected || m.reloading || nowMs < m.campaignAfterMs) return;
+  if (!isEligible(m) || m.connectionProblem !== null || m.reloading || nowMs < m.campaignAfterMs) return;
   if (nowMs < m.grantedUntilMs) return startCandidacy(m);
   if (hearsLeader(m)) return;
   if (m.lease.mine) return startCandidacy(m);

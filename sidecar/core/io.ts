@@ -37,7 +37,8 @@ export interface Instant {
 export type Input =
   | { readonly kind: 'tick' }
   | { readonly kind: 'order'; readonly members: readonly string[] }
-  | { readonly kind: 'connection'; readonly connected: boolean }
+  /** Of the connection to NATS, and of the stream while it is read: why it cannot be used, in a sentence for people; `null` when it can. */
+  | { readonly kind: 'connection' | 'stream'; readonly problem: string | null }
   | { readonly kind: 'lease'; readonly record: LeaseRecord | null }
   | { readonly kind: 'leaseWritten'; readonly result: 'written' | 'conflict' | 'unavailable' }
   | { readonly kind: 'persisted'; readonly token: number }

@@ -52,7 +52,10 @@ function dispatch(m: Member, input: Input): void {
       m.order = input.members;
       return;
     case 'connection':
-      m.connected = input.connected;
+      m.connectionProblem = input.problem;
+      return;
+    case 'stream':
+      m.streamProblem = input.problem;
       return;
     case 'lease':
       return onLease(m, input.record);
@@ -93,7 +96,7 @@ function dispatch(m: Member, input: Input): void {
 /** What follows from any input: reading begins when this member runs, and a follower that has caught up is in sync. */
 function settle(m: Member): void {
   if (m.join.kind === 'undecided' && (inRound(m) || m.role.kind !== 'follower')) m.join = { kind: 'running' };
-  if (m.join.kind === 'running' && m.connected) startReading(m);
+  if (m.join.kind === 'running' && m.connectionProblem === null) startReading(m);
   if (m.join.kind !== 'running' || m.leader?.opened !== true || m.synced) return;
   const { acknowledged } = m.leader;
   if (acknowledged.index > 0 && m.store.index >= acknowledged.index && m.log.contains(acknowledged.index, acknowledged.hash)) {

@@ -2,6 +2,9 @@
 import type { MemberPhase } from '../../common/report.ts';
 import { isElectable, isEligible, type Member } from './state.ts';
 
+const withoutStream = (problem: string) =>
+  ({ phase: 'Waiting', reason: 'StreamUnavailable', message: `${problem}; check spec.replication.nats and the NATS servers` }) as const;
+
 /** The phase, and in every phase but Leading and Following the reason and the next step. */
 export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reason?: string; readonly message?: string } {
   if (m.role.kind === 'leader')
@@ -11,13 +14,9 @@ export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reas
     };
   if (m.stopping !== null) return { phase: 'Stopping', reason: 'Stopping', message: 'the pod is being stopped' };
   if (m.join.kind === 'blocked') return { phase: 'Blocked', reason: m.join.reason, message: m.join.message };
-  if (!m.connected)
-    return {
-      phase: 'Waiting',
-      reason: 'StreamUnavailable',
-      message: 'NATS cannot be reached: check spec.replication.nats and the NATS servers',
-    };
+  if (m.connectionProblem !== null) return withoutStream(m.connectionProblem);
   if (m.refusal !== null) return { phase: 'Waiting', ...m.refusal };
+  if (m.streamProblem !== null && (m.role.kind === 'candidate' || m.leader?.opened !== true)) return withoutStream(m.streamProblem);
   if (m.role.kind === 'candidate') return { phase: 'Waiting', reason: 'Electing', message: `stands for election: ${m.role.stage.kind}` };
   if (m.leader?.opened === true && m.join.kind === 'running') {
     return m.synced

@@ -133,7 +133,9 @@ export interface Member {
   readonly lease: LeaseView;
   /** Electable members in the order of failover.csv. */
   order: readonly string[];
-  connected: boolean;
+  /** Why NATS or the stream cannot be used now, as their adapters say it. */
+  connectionProblem: string | null;
+  streamProblem: string | null;
   readonly reader: Reader;
   role: Role;
   join: Join;
@@ -173,7 +175,8 @@ export function createMember(config: MemberConfig, promise: Epoch): Member {
     highestEpoch: promise,
     lease: new LeaseView(identity, config.timings),
     order: [],
-    connected: false,
+    connectionProblem: 'NATS has not been reached yet',
+    streamProblem: null,
     reader: {
       active: false,
       seq: 0,

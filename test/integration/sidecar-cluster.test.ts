@@ -52,18 +52,31 @@ describe('three sidecars', () => {
     for (const pod of pods) cluster.start(pod);
     await cluster.waitPhases({ 'trading-0': 'Waiting', 'trading-1': 'Waiting', 'trading-2': 'Waiting' });
     await eventually(async () => {
-      expect((await cluster.status('trading-1')).reason).toBe('StreamUnavailable');
+      const { reason, message } = await cluster.status('trading-1');
+      expect([reason, message]).toEqual(['StreamUnavailable', expect.stringMatching(/NATS is not reachable \(CONNECTION_REFUSED\)/)]);
     });
     expect((await cluster.call('trading-1', '/startupz')).status).toBe(503);
   });
 
-  test('start when the round opens, and no gate opens before (I7, K7)', async () => {
-    await cluster.startNats();
+  test('wait for the round, and no gate opens before (I7, K7); without JetStream they say so', async () => {
+    await cluster.startNats({ jetStream: false });
     await eventually(async () => {
       for (const pod of pods) expect((await cluster.status(pod)).reason).toBe('StartRound');
     }, 20_000);
     expect((await cluster.call('trading-0', '/startupz')).status).toBe(503);
     await cluster.openRound('trading-0');
+    await eventually(async () => {
+      for (const pod of pods) {
+        const { phase, reason, message } = await cluster.status(pod);
+        expect([phase, reason, message]).toEqual(['Waiting', 'StreamUnavailable', expect.stringContaining('JetStream')]);
+      }
+    }, 20_000);
+    expect((await cluster.call('trading-0', '/startupz')).status).toBe(503);
+  });
+
+  test('start when the stream can be used', async () => {
+    await cluster.stopNats('SIGTERM');
+    await cluster.startNats();
     await cluster.waitPhases({ 'trading-0': 'Leading', 'trading-1': 'Following', 'trading-2': 'Following' });
     for (const pod of pods) expect((await cluster.call(pod, '/startupz')).status).toBe(200);
   });

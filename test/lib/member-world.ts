@@ -74,7 +74,7 @@ export class MemberWorld {
       ...this.#options,
     });
     this.#input(node, { kind: 'order', members: this.#members });
-    this.#input(node, { kind: 'connection', connected: true });
+    this.#input(node, { kind: 'connection', problem: null });
   }
 
   crash(pod: string): void {

@@ -86,10 +86,11 @@ export class SidecarCluster {
     return stdout;
   }
 
-  async startNats(): Promise<void> {
+  async startNats({ jetStream = true } = {}): Promise<void> {
     const config = join(this.directory, 'nats.conf');
     const store = join(this.directory, 'nats');
-    await writeFile(config, `listen: "127.0.0.1:${String(this.#natsPort)}"\njetstream { store_dir: "${store}", sync_interval: always }\n`);
+    const streams = jetStream ? `jetstream { store_dir: "${store}", sync_interval: always }\n` : '';
+    await writeFile(config, `listen: "127.0.0.1:${String(this.#natsPort)}"\n${streams}`);
     this.#nats = launch(await binary('nats-server'), ['-c', config], join(this.directory, 'nats.log'));
   }
 
