@@ -1,6 +1,6 @@
 // Winning leadership: read to the end, promise, votes, claim, fill, confirm (design: "Leading"). Safety rests on the votes alone (I3):
 // the Lease only says who should try. What a leader does is in `leadership.ts`.
-import { compareEpochs, comparePositions, sameEpoch, type Epoch } from '../../common/position.ts';
+import { compareEpochs, sameEpoch } from '../../common/position.ts';
 import { encodeFrame, type Frame } from './frame.ts';
 import { releaseLease, turnMs } from './turn.ts';
 import { dismiss, open, sendHeartbeat } from './leadership.ts';
@@ -9,7 +9,6 @@ import { startReading, seek, takeOverBest } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import {
   hearsLeader,
-  isElectable,
   isEligible,
   isMoreAdvanced,
   majority,
@@ -107,6 +106,7 @@ function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate
   takeOverBest(m);
   if (m.persisting.size > 0 || m.reloading) return;
   if (m.refusal?.reason === 'ForeignStream') return stepDown(m, m.refusal.message);
+  if (refuseBelowMark(m)) return;
   // 2. One number above all that was seen, durable before anybody is asked.
   const above = compareEpochs(m.highestEpoch, m.promise) > 0 ? m.highestEpoch : m.promise;
   candidate.epoch = { generation: above.generation, number: above.number + 1, nonce: m.now.nonce };
@@ -135,32 +135,6 @@ function sendVoteRequest(m: Member, candidate: Candidate): void {
 }
 
 const clusterIdFor = (m: Member): string => m.log.clusterId ?? m.lease.record?.round?.clusterId ?? m.leader?.clusterId ?? '';
-
-/** A vote is durable before it is given, and given only to a log that is not less advanced than the own. */
-export function onVoteRequest(m: Member, request: MessageOf<'voteRequest'>): void {
-  sawEpoch(m, request.epoch);
-  if (!isElectable(m) || !m.order.includes(request.from) || m.reloading) return;
-  const repeats = sameEpoch(request.epoch, m.promise) && m.role.kind === 'follower';
-  const grants =
-    (m.log.clusterId === null || m.log.clusterId === request.clusterId) &&
-    (repeats || compareEpochs(request.epoch, m.promise) > 0) &&
-    comparePositions(request.position, m.log.position()) >= 0;
-  if (!grants) return answerVote(m, request.from, request.epoch, false);
-  stepDown(m, `voted for ${request.from}`);
-  if (m.join.kind === 'undecided') m.join = { kind: 'running' };
-  m.promise = request.epoch;
-  persist(m, { promise: m.promise }, () => {
-    if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);
-  });
-}
-
-function answerVote(m: Member, to: string, epoch: Epoch, granted: boolean): void {
-  m.effects.push({
-    kind: 'send',
-    to,
-    message: { kind: 'voteAnswer', from: m.config.pod, epoch, granted, promise: m.promise, position: m.log.position() },
-  });
-}
 
 export function onVoteAnswer(m: Member, answer: MessageOf<'voteAnswer'>): void {
   sawEpoch(m, answer.promise);
@@ -256,17 +230,19 @@ function confirm(m: Member, candidate: Candidate): void {
     m,
     promisedTo(m, candidate.epoch).map(({ index }) => index),
   );
-  if (reached < candidate.claimIndex) return;
+  if (reached >= candidate.claimIndex && !refuseBelowMark(m)) open(m, candidate);
+}
+
+/** Gives up without the high-water mark (I6): before anybody is asked, so that no claims pile up, and once more before it opens. */
+function refuseBelowMark(m: Member): boolean {
   const mark = m.lease.record?.round?.highWaterMark ?? null;
-  if (mark !== null && !m.log.contains(mark.index, mark.hash)) {
-    m.refusal = {
-      reason: 'BelowHighWaterMark',
-      message: `this log ends at UID ${String(m.log.position().uid)} and lacks the acknowledged change ${String(mark.uid)}: start the member that has it`,
-    };
-    stepDown(m, m.refusal.message);
-    return;
-  }
-  open(m, candidate);
+  if (mark === null || m.log.contains(mark.index, mark.hash)) return false;
+  m.refusal = {
+    reason: 'BelowHighWaterMark',
+    message: `this log ends at UID ${String(m.log.position().uid)} and lacks the acknowledged change ${String(mark.uid)}: start the member that has it`,
+  };
+  stepDown(m, m.refusal.message);
+  return true;
 }
 
 /** Time passes: every stage is bounded. */

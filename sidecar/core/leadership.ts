@@ -79,6 +79,8 @@ export function onSubmit(m: Member, id: number, change: Change, bytes: number): 
   if (role.queue.length >= coreLimits.queuedChanges || role.queueBytes + bytes > coreLimits.queuedBytes) {
     return refuse(m, id, 'queue_full', `${String(role.queue.length)} changes are queued, the limit is ${String(coreLimits.queuedChanges)}`);
   }
+  if (role.waiters.length >= coreLimits.unconfirmedChanges)
+    return refuse(m, id, 'queue_full', `${String(role.waiters.length)} changes wait for a majority, the limit`);
   role.queue.push({ id, change, bytes, deadlineMs: m.now.nowMs + coreLimits.submitTimeoutMs });
   role.queueBytes += bytes;
   publishNext(m, role);
@@ -114,7 +116,8 @@ function publishNext(m: Member, leader: Leader): void {
     return;
   }
   leader.overlay.seal(index);
-  publish(m, leader, makeFrame(m, leader, accepted), waiters);
+  leader.waiters.push(...waiters);
+  publish(m, leader, makeFrame(m, leader, accepted));
 }
 
 /** An answer is given when all that it rests on is acknowledged: a conflict may rest on a change that is not yet. */
@@ -159,9 +162,9 @@ function makeFrame(m: Member, leader: Leader, changes: readonly Change[]): Frame
   );
 }
 
-function publish(m: Member, leader: Leader, frame: Frame, waiters: readonly Waiter[]): void {
+function publish(m: Member, leader: Leader, frame: Frame): void {
   const token = newToken(m);
-  leader.publishing = { token, frame, waiters };
+  leader.publishing = { token, frame };
   m.effects.push({ kind: 'publish', token, frame, expectedSeq: m.reader.seq });
 }
 
@@ -170,9 +173,8 @@ export function onPublished(m: Member, leader: Leader, token: number, seq: numbe
   const { publishing } = leader;
   if (publishing?.token !== token) return true;
   if (seq === null) return false;
-  const { frame, waiters } = publishing;
+  const { frame } = publishing;
   leader.publishing = null;
-  leader.waiters.push(...waiters);
   m.reader.seq = Math.max(m.reader.seq, seq);
   if (!m.log.contains(frame.index, frame.hash)) {
     m.log.append(frame, seq);
@@ -288,7 +290,7 @@ function expire(m: Member, leader: Leader): void {
 /** Every caller hears what is known of its change: queued ones are not in the log, published ones may be. */
 export function dismiss(m: Member, leader: Leader): void {
   if (leader.publishing !== null) m.effects.push({ kind: 'abortPublish' });
-  for (const { id, result } of [...leader.waiters, ...(leader.publishing?.waiters ?? [])]) {
+  for (const { id, result } of leader.waiters) {
     if (result.kind === 'committed') refuse(m, id, 'outcome_unknown', 'leadership was lost before a majority confirmed the change');
     else refuse(m, id, 'no_leader', 'leadership was lost before the answer was certain');
   }

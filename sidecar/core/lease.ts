@@ -44,9 +44,10 @@ export class LeaseView {
     if (record.holder !== '') this.#freeSinceMs = null;
   }
 
-  written(result: 'written' | 'conflict' | 'unavailable', nowMs: number): void {
+  written(result: 'written' | 'conflict' | 'unavailable'): void {
     this.writing = false;
-    if (result === 'written') this.#confirmedAtMs = nowMs;
+    // The moment of asking counts: the API server may have written it at once, and answered late.
+    if (result === 'written') this.#confirmedAtMs = this.#writtenAtMs;
   }
 
   get mine(): boolean {

@@ -23,7 +23,15 @@ export const coreLimits = Object.freeze({
   handOverTimeoutMs: 3000,
   queuedChanges: 4096,
   queuedBytes: 32 * 1024 * 1024,
+  /** Published, or judged, and not yet answered. */
+  unconfirmedChanges: 65_536,
   pendingReads: 4096,
+  /** A follower that lacks an acknowledged change for longer than this is said to catch up. */
+  behindToleranceMs: 5000,
+  /** A voter may lack no more frames than these of the log that it votes for: so many are held whole, whatever their size (`orphanBytes`). */
+  voterLagFrames: 64,
+  /** Each peer is asked this often for frames that nobody sends, before they are no longer waited for. */
+  fetchRounds: 2,
   orphanFrames: 4096,
   orphanBytes: 64 * 1024 * 1024,
 });

@@ -1,47 +1,35 @@
 // One member as a state machine: `step(member, input, now) → effects`. Pure but for the member that it changes in place.
 // The same code runs in production and in simulation; order of effects is the order in which they must begin.
 import { compareEpochs, sameEpoch } from '../../common/position.ts';
-import {
-  campaign,
-  onCandidatePublished,
-  onLastSeq,
-  onLoaded,
-  onVoteAnswer,
-  onVoteRequest,
-  progress,
-  stepDown,
-  tickCandidate,
-} from './election.ts';
+import { campaign, onCandidatePublished, onLastSeq, onLoaded, onVoteAnswer, progress, stepDown, tickCandidate } from './election.ts';
 import type { Effect, Input, Instant, LocatedEnd } from './io.ts';
 import { decideJoin } from './join.ts';
 import { advance, onPublished, onRead, onSubmit, tickLeader } from './leadership.ts';
 import type { Message, MessageOf } from './message.ts';
 import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
-import { releaseLease } from './turn.ts';
-import {
-  acknowledge,
-  hearsLeader,
-  inRound,
-  isElectable,
-  newToken,
-  note,
-  ownReport,
-  sawEpoch,
-  type Leader,
-  type Member,
-  type Peer,
-} from './state.ts';
+import { onVoteRequest } from './vote.ts';
+import { beginToStop, handOver } from './hand-over.ts';
+import { acknowledge, hearsLeader, inRound, isElectable, newToken, note, ownReport, sawEpoch, type Member } from './state.ts';
 
 export function step(m: Member, input: Input, now: Instant): Effect[] {
   m.now = now;
   m.effects = [];
-  if (!m.reloading) {
+  if (m.reloading) refuseCaller(m, input);
+  else {
     dispatch(m, input);
     progress(m);
     settle(m);
   }
   return m.effects;
+}
+
+/** Whoever asks while the journal is read again is answered all the same; what else comes is asked for again by the member that follows this one. */
+function refuseCaller(m: Member, input: Input): void {
+  const result = { kind: 'refused', code: 'no_leader', detail: 'this member reloads its journal' } as const;
+  if (input.kind === 'submit') m.effects.push({ kind: 'answer', id: input.id, result });
+  if (input.kind === 'read') m.effects.push({ kind: 'answerRead', id: input.id, result });
+  if (input.kind === 'handOver') beginToStop(m);
 }
 
 function dispatch(m: Member, input: Input): void {
@@ -60,7 +48,7 @@ function dispatch(m: Member, input: Input): void {
     case 'lease':
       return onLease(m, input.record);
     case 'leaseWritten':
-      return m.lease.written(input.result, m.now.nowMs);
+      return m.lease.written(input.result);
     case 'persisted':
       return onPersisted(m, input.token);
     case 'streamFrame':
@@ -88,7 +76,7 @@ function dispatch(m: Member, input: Input): void {
     case 'read':
       return onRead(m, input.id);
     case 'handOver':
-      m.stopping ??= { sinceMs: m.now.nowMs, heir: '', released: false };
+      beginToStop(m);
       return handOver(m);
   }
 }
@@ -97,12 +85,15 @@ function dispatch(m: Member, input: Input): void {
 function settle(m: Member): void {
   if (m.join.kind === 'undecided' && (inRound(m) || m.role.kind !== 'follower')) m.join = { kind: 'running' };
   if (m.join.kind === 'running' && m.connectionProblem === null) startReading(m);
-  if (m.join.kind !== 'running' || m.leader?.opened !== true || m.synced) return;
+  if (m.join.kind !== 'running' || m.leader?.opened !== true) return;
   const { acknowledged } = m.leader;
-  if (acknowledged.index > 0 && m.store.index >= acknowledged.index && m.log.contains(acknowledged.index, acknowledged.hash)) {
-    m.synced = true;
-    note(m, 'info', 'follows in sync', { leader: m.leader.pod, uid: m.store.uid });
-  }
+  const has = m.store.index >= acknowledged.index && m.log.contains(acknowledged.index, acknowledged.hash);
+  if (has) m.behind = null;
+  // Under load there is always something that is on its way: what was lacking first has to come, not all.
+  else if (m.behind === null || m.store.index >= m.behind.index) m.behind = { index: acknowledged.index, sinceMs: m.now.nowMs };
+  if (m.synced || !has || acknowledged.index === 0) return;
+  m.synced = true;
+  note(m, 'info', 'follows in sync', { leader: m.leader.pod, uid: m.store.uid });
 }
 
 function tick(m: Member): void {
@@ -124,10 +115,10 @@ function tick(m: Member): void {
   catchUpFromLeader(m);
 }
 
-/** The stream delivered nothing while the leader went on: take its log over from itself. */
+/** The stream delivered nothing while the leader, or a candidate that has claimed, went on: take its log over from itself. */
 function catchUpFromLeader(m: Member): void {
   const { leader, reader } = m;
-  if (m.join.kind !== 'running' || leader?.opened !== true || m.role.kind !== 'follower' || reader.target !== null) return;
+  if (m.join.kind !== 'running' || leader === null || m.role.kind !== 'follower' || reader.target !== null) return;
   if (m.log.contains(leader.position.index, leader.position.hash) || m.now.nowMs - reader.readAtMs < coreLimits.stalledReaderMs) return;
   if (compareEpochs(leader.epoch, m.promise) < 0) return;
   reader.readAtMs = m.now.nowMs;
@@ -187,7 +178,9 @@ function onReport(m: Member, report: MessageOf<'report'>): void {
   sawEpoch(m, report.promise);
   if (!m.order.includes(report.from) || report.from === m.config.pod) return;
   const known = m.peers.get(report.from)?.report;
-  const round = known?.identity === report.identity ? Math.max(known.round, report.round) : report.round;
+  // Rounds are counted anew in each leadership: what confirmed one of an earlier confirms nothing now (I9).
+  const same = known?.identity === report.identity && sameEpoch(known.promise, report.promise);
+  const round = same ? Math.max(known.round, report.round) : report.round;
   m.peers.set(report.from, { report: { ...report, round }, heardAtMs: m.now.nowMs });
   if (m.role.kind !== 'leader') return;
   if (compareEpochs(report.promise, m.role.epoch) > 0) stepDown(m, `${report.from} promised a higher epoch`, true);
@@ -251,34 +244,4 @@ function onLocated(m: Member, token: number, end: LocatedEnd | null): void {
   note(m, 'info', 'joins', { decision: decision.kind, leader: leader.pod, uid: local.uid, leaderUid: leader.position.uid });
   m.join = { kind: 'running' };
   m.followed = true;
-}
-
-/** `preStop`: no new writes, the last frame is acknowledged, the most advanced follower is told to try and gets the Lease. */
-function handOver(m: Member): void {
-  const { stopping, role } = m;
-  if (stopping === null || stopping.released) return;
-  const late = m.now.nowMs - stopping.sinceMs > coreLimits.handOverTimeoutMs;
-  if (role.kind === 'leader') {
-    const heir = findHeir(m, role);
-    if (heir === null && !late) return;
-    stopping.heir = heir?.identity ?? '';
-    if (heir !== null) {
-      const message = { kind: 'handOver', from: m.config.pod, to: heir.from, epoch: role.epoch } as const;
-      m.effects.push({ kind: 'send', to: heir.from, message });
-    }
-    note(m, 'info', 'hands leadership over', { to: heir?.from ?? null, uid: m.log.position().uid });
-  }
-  stepDown(m, 'this member stops', true);
-  // A renewal may be under way, or the operator may write in between: until the Lease is seen to be another's, it is not given away.
-  releaseLease(m, stopping.heir);
-  stopping.released = late || !m.lease.mine;
-}
-
-/** The first of failover.csv that has all there is, once all there is has been acknowledged; `null` when there is none yet. */
-function findHeir(m: Member, role: Leader): MessageOf<'report'> | null {
-  const { index, hash } = m.log.position();
-  if (role.publishing !== null || role.queue.length > 0 || m.acknowledgedIndex < index) return null;
-  const isFit = ({ report, heardAtMs }: Peer): boolean =>
-    report.eligible && m.now.nowMs - heardAtMs < coreLimits.peerFreshMs && report.position.hash === hash;
-  return m.order.flatMap((pod) => m.peers.get(pod) ?? []).find(isFit)?.report ?? null;
 }

@@ -1,9 +1,12 @@
 // Where a member stands, in words for people. It decides nothing.
 import type { MemberPhase } from '../../common/report.ts';
+import { coreLimits } from './limits.ts';
 import { isElectable, isEligible, type Member } from './state.ts';
 
 const withoutStream = (problem: string) =>
   ({ phase: 'Waiting', reason: 'StreamUnavailable', message: `${problem}; check spec.replication.nats and the NATS servers` }) as const;
+
+const isBehind = (m: Member): boolean => m.behind !== null && m.now.nowMs - m.behind.sinceMs > coreLimits.behindToleranceMs;
 
 /** The phase, and in every phase but Leading and Following the reason and the next step. */
 export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reason?: string; readonly message?: string } {
@@ -19,7 +22,7 @@ export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reas
   if (m.streamProblem !== null && (m.role.kind === 'candidate' || m.leader?.opened !== true)) return withoutStream(m.streamProblem);
   if (m.role.kind === 'candidate') return { phase: 'Waiting', reason: 'Electing', message: `stands for election: ${m.role.stage.kind}` };
   if (m.leader?.opened === true && m.join.kind === 'running') {
-    return m.synced
+    return m.synced && !isBehind(m)
       ? { phase: 'Following' }
       : {
           phase: 'CatchingUp',

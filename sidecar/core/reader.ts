@@ -54,7 +54,7 @@ function accept(m: Member, frame: Frame, seq: number): FrameOutcome {
     m.log.markStored(frame.index, seq);
     return 'known';
   }
-  if (isBelowPromise(m, frame) || compareEpochs(frame.epoch, m.log.lastEpoch) < 0) {
+  if (!mayFollow(m, frame)) {
     // Not followed now; kept, since it may be an ancestor of what is followed later, or what a candidate takes over.
     setAside(m, frame, seq);
     assemble(m);
@@ -70,6 +70,8 @@ function accept(m: Member, frame: Frame, seq: number): FrameOutcome {
   if (m.reader.target === null || isMoreAdvanced(end, m.reader.target)) seek(m, end);
   return 'setAside';
 }
+
+const mayFollow = (m: Member, frame: Frame): boolean => !isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0;
 
 function isBelowPromise(m: Member, frame: Frame): boolean {
   const order = compareEpochs(frame.epoch, m.promise);
@@ -124,13 +126,26 @@ export function assemble(m: Member): void {
   if (target === null) return;
   const chain = chainTo(m, target);
   if (chain.kind === 'lacks') {
-    fetchMissing(m, chain.index);
+    if (!takeOverNearest(m)) fetchMissing(m, chain.index);
     return;
   }
   m.reader.target = null;
   if (chain.frames.length === 0 || !isMoreAdvanced(target, m.log.position())) return;
   takeOver(m, chain.fork, chain.frames);
   appendChildren(m);
+}
+
+/** The target may be further away than what can be held: the first frame that may be followed and is whole down to the own log is a step towards it. */
+function takeOverNearest(m: Member): boolean {
+  let nearest: Frame | null = null;
+  for (const { frame } of m.reader.orphans.values())
+    if (mayFollow(m, frame) && (nearest === null || frame.index < nearest.index)) nearest = frame;
+  if (nearest === null || !isMoreAdvanced(endOf(nearest), m.log.position())) return false;
+  const chain = chainTo(m, endOf(nearest));
+  if (chain.kind === 'lacks') return false;
+  takeOver(m, chain.fork, chain.frames);
+  appendChildren(m);
+  return true;
 }
 
 function fetchMissing(m: Member, lacking: number): void {
@@ -153,18 +168,23 @@ export function onFetched(m: Member, token: number, packed: readonly Uint8Array[
   if (reader.fetch?.token !== token) return;
   const { fromIndex } = reader.fetch;
   reader.fetch = null;
-  const before = reader.orphans.size;
+  const before = reader.orphans.size + m.log.length;
   for (const bytes of packed) {
     const frame = decodeFrame(bytes, m.config.sha256);
     if ('error' in frame) break;
-    if (!m.log.contains(frame.index, frame.hash)) setAside(m, frame, 0);
+    // What may be followed is, as if the stream had it: a log that lacks more than can be held comes closer frame by frame.
+    if (m.log.continues(frame) && mayFollow(m, frame)) takeOver(m, m.log.length, [{ frame, seq: 0 }]);
+    else if (!m.log.contains(frame.index, frame.hash)) setAside(m, frame, 0);
+    if (m.reloading) return;
     reader.fetchCursor = frame.index + 1;
   }
-  if (reader.orphans.size === before || reader.fetchCursor <= fromIndex) {
-    // This peer has nothing that helps: the next one, after all of them a pause.
+  if (reader.orphans.size + m.log.length === before || reader.fetchCursor <= fromIndex) {
+    // This peer has nothing that helps: the next one, after all of them a pause, and after some rounds nobody.
     reader.fetchTries += 1;
     reader.fetchCursor = 0;
-    if (reader.fetchTries % Math.max(m.order.length, 1) === 0) reader.fetchAtMs = m.now.nowMs + coreLimits.fetchRetryMs;
+    const peers = Math.max(m.order.length, 1);
+    if (reader.fetchTries % peers === 0) reader.fetchAtMs = m.now.nowMs + coreLimits.fetchRetryMs;
+    if (reader.fetchTries >= coreLimits.fetchRounds * peers) reader.target = null;
   }
   assemble(m);
 }
@@ -215,9 +235,7 @@ function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: 
 /** Frames that were set aside and continue the log now. */
 function appendChildren(m: Member): void {
   for (;;) {
-    const child = [...m.reader.orphans.values()].find(
-      ({ frame }) => m.log.continues(frame) && !isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0,
-    );
+    const child = [...m.reader.orphans.values()].find(({ frame }) => m.log.continues(frame) && mayFollow(m, frame));
     if (child === undefined || m.reloading) return;
     takeOver(m, m.log.length, [child]);
   }

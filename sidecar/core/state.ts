@@ -68,7 +68,7 @@ export interface Leader {
   confirmedRound: number;
   queue: Submission[];
   queueBytes: number;
-  publishing: { readonly token: number; readonly frame: Frame; readonly waiters: readonly Waiter[] } | null;
+  publishing: { readonly token: number; readonly frame: Frame } | null;
   waiters: Waiter[];
   readonly overlay: Overlay;
   reads: { readonly id: number; round: number | null; readonly deadlineMs: number }[];
@@ -145,6 +145,8 @@ export interface Member {
   followed: boolean;
   /** Caught up with a leader since this process started: the start gate (I7). */
   synced: boolean;
+  /** Since when it has lacked frame `index`, which is acknowledged; `null` when it has all that it knows to be. */
+  behind: { readonly index: number; readonly sinceMs: number } | null;
   readonly peers: Map<string, Peer>;
   campaignAfterMs: number;
   /** Leadership was handed to this member: it tries until then, whatever the Lease says. */
@@ -195,6 +197,7 @@ export function createMember(config: MemberConfig, promise: Epoch): Member {
     leader: null,
     followed: false,
     synced: false,
+    behind: null,
     peers: new Map(),
     campaignAfterMs: 0,
     grantedUntilMs: Number.NEGATIVE_INFINITY,

@@ -1,7 +1,8 @@
 // One host of a MemberWorld: the disk that outlives the process, and the process while it runs.
 import type { Frame } from '../../sidecar/core/frame.ts';
-import type { PersistStep, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
+import type { PersistStep, ReadResult, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
 import { createMember, recover, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
+import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { noEpoch, type Epoch } from '../../common/position.ts';
 
 export class MemberNode {
@@ -15,6 +16,7 @@ export class MemberNode {
   readAfter: number | null = null;
   sessions = 0;
   readonly results = new Map<number, SubmitResult>();
+  readonly reads = new Map<number, ReadResult>();
 
   constructor(pod: string, kind: 'member' | 'dr') {
     this.pod = pod;
@@ -22,7 +24,20 @@ export class MemberNode {
   }
 
   /** A new process, with what the disk holds. */
-  start(config: MemberConfig): void {
+  start(members: number, options: Partial<MemberConfig>): void {
+    this.sessions += 1;
+    const config: MemberConfig = {
+      pod: this.pod,
+      podUid: `uid-${this.pod}`,
+      session: `${this.pod}-${String(this.sessions)}`,
+      kind: this.kind,
+      members,
+      durability: 'Quorum',
+      divergedMember: 'Archive',
+      timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+      sha256,
+      ...options,
+    };
     const member = createMember(config, this.promise);
     for (const { frame, seq } of this.frames) recover(member, frame, seq);
     this.member = member;

@@ -1,8 +1,8 @@
 // Several members, one stream, one Lease and a network in one process, driven by hand: each effect of the core is carried out in memory.
 // Time moves only with `run`; order is that of a queue, so that a test reads like the story it tells. Not a simulator of faults at random.
-import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
-import type { Effect, Input, SubmitResult } from '../../sidecar/core/io.ts';
+import type { Effect, Input, ReadResult, SubmitResult } from '../../sidecar/core/io.ts';
+import type { Message } from '../../sidecar/core/message.ts';
 import type { LeaseRecord } from '../../sidecar/core/lease.ts';
 import { step } from '../../sidecar/core/member.ts';
 import { phaseOf } from '../../sidecar/core/phase.ts';
@@ -12,6 +12,8 @@ import { MemberNode } from './member-node.ts';
 
 const tickMs = 50;
 const leasePollMs = 1000;
+/** An answer of a peer is bounded, as that of the runtime is. */
+const framesPerAnswer = 8;
 
 export class MemberWorld {
   readonly nodes: MemberNode[];
@@ -22,6 +24,10 @@ export class MemberWorld {
   leaseDelayMs = 0;
   /** Pods whose messages, stream and Lease are out of reach. */
   readonly cut = new Set<string>();
+  /** Pods to which the stream delivers nothing. */
+  readonly stalled = new Set<string>();
+  /** The stream takes frames and does not say so. */
+  silentStream = false;
   readonly #members: string[];
   readonly #options: Partial<MemberConfig>;
   readonly #work: (() => void)[] = [];
@@ -60,19 +66,7 @@ export class MemberWorld {
 
   start(pod: string): void {
     const node = this.node(pod);
-    node.sessions += 1;
-    node.start({
-      pod,
-      podUid: `uid-${pod}`,
-      session: `${pod}-${String(node.sessions)}`,
-      kind: node.kind,
-      members: this.#members.length,
-      durability: 'Quorum',
-      divergedMember: 'Archive',
-      timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
-      sha256,
-      ...this.#options,
-    });
+    node.start(this.#members.length, this.#options);
     this.#input(node, { kind: 'order', members: this.#members });
     this.#input(node, { kind: 'connection', problem: null });
   }
@@ -83,20 +77,14 @@ export class MemberWorld {
 
   /** What the operator does when every member waits. */
   openRound(designated: string, highWaterMark: HighWaterMark | null = null): void {
-    const counted = this.nodes.flatMap(({ pod, member, kind }) =>
+    const sessions = this.nodes.flatMap(({ pod, member, kind }) =>
       member !== null && kind === 'member' ? [{ pod, session: member.config.session }] : [],
     );
     const clusterId = this.nodes.flatMap(({ frames }) => frames[0]?.frame.clusterId ?? [])[0] ?? 'cluster';
-    this.#writeLease('', {
-      version: 1,
-      number: (this.lease.round?.number ?? 0) + 1,
-      clusterId,
-      members: this.#members.length,
-      designated,
-      counted,
-      highWaterMark,
-      openedAt: '2026-01-01T00:00:00Z',
-    });
+    const number = (this.lease.round?.number ?? 0) + 1;
+    const members = this.#members.length;
+    const openedAt = '2026-01-01T00:00:00Z';
+    this.#writeLease('', { version: 1, number, clusterId, members, designated, counted: sessions, highWaterMark, openedAt });
   }
 
   clearLease(): void {
@@ -109,6 +97,19 @@ export class MemberWorld {
     const change = { operations: [{ put: { key, value } }], ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
     this.#input(node, { kind: 'submit', id, change, bytes: JSON.stringify(change).length });
     return () => node.results.get(id);
+  }
+
+  /** A linearizable read on a leader. */
+  read(pod: string): () => ReadResult | undefined {
+    const node = this.node(pod);
+    const id = (this.#submission += 1);
+    this.#input(node, { kind: 'read', id });
+    return () => node.reads.get(id);
+  }
+
+  /** A message of another member, as the test invents it. */
+  tell(pod: string, message: Message): void {
+    this.#input(this.node(pod), { kind: 'message', message });
   }
 
   handOver(pod: string): void {
@@ -175,7 +176,7 @@ export class MemberWorld {
     if (node.kind === 'member' && node.member.lease.record?.version !== this.lease.version) {
       this.#input(node, { kind: 'lease', record: this.lease });
     }
-    while (node.readAfter !== null && node.readAfter < this.stream.length) {
+    while (!this.stalled.has(node.pod) && node.readAfter !== null && node.readAfter < this.stream.length) {
       const frame = this.stream[node.readAfter];
       node.readAfter += 1;
       if (frame !== undefined) this.#input(node, { kind: 'streamFrame', seq: node.readAfter, bytes: frame.bytes });
@@ -227,7 +228,7 @@ export class MemberWorld {
         }));
       case 'publish':
         return this.#later(node, member, () => {
-          if (this.cut.has(node.pod)) return null;
+          if (this.cut.has(node.pod) || this.silentStream) return null;
           const stored = this.stream.length === effect.expectedSeq;
           if (stored) this.stream.push(effect.frame);
           return { kind: 'published', token: effect.token, seq: stored ? this.stream.length : null };
@@ -271,8 +272,10 @@ export class MemberWorld {
       case 'reload':
         this.#work.push(() => this.start(node.pod));
         return;
-      case 'abortPublish':
       case 'answerRead':
+        node.reads.set(effect.id, effect.result);
+        return;
+      case 'abortPublish':
       case 'applied':
       case 'note':
         return;
@@ -290,6 +293,7 @@ export class MemberWorld {
     if (!this.#reaches(node.pod, from) || this.node(from).member === null) return [];
     return this.node(from)
       .framesFrom(fromIndex)
+      .slice(0, framesPerAnswer)
       .map(({ bytes }) => bytes);
   }
 }

@@ -1,26 +1,7 @@
 // The core as a whole: several members tell the stories of start, fail-over, hand-over and return.
 import { describe, expect, test } from '@jest/globals';
 import { MemberWorld } from '../lib/member-world.ts';
-
-function running(members = 3, replicas = 0): MemberWorld {
-  const world = new MemberWorld(members, {}, replicas);
-  for (const { pod } of world.nodes) world.start(pod);
-  world.run(1000);
-  world.openRound('m-0');
-  world.until('m-0 leads', () => world.leader() === 'm-0');
-  world.until('all follow', () => world.nodes.every(({ pod }) => ['Leading', 'Following'].includes(world.phase(pod))));
-  return world;
-}
-
-function write(world: MemberWorld, count: number): void {
-  const leader = world.leader() ?? '';
-  const answers = Array.from({ length: count }, (_, at) => world.submit(leader, `key-${String(at)}`, 'value'));
-  world.until('all are acknowledged', () => answers.every((answer) => answer()?.kind === 'committed'));
-}
-
-const hashes = (world: MemberWorld): Set<string> => new Set(world.nodes.map(({ pod }) => world.member(pod).log.position().hash));
-const agree = (world: MemberWorld): boolean =>
-  hashes(world).size === 1 && world.nodes.every(({ pod }) => world.member(pod).store.index === world.member(pod).log.length);
+import { agree, running, write } from '../lib/member-stories.ts';
 
 describe('start', () => {
   test('no member leads before a start round is open (K7)', () => {

@@ -1,0 +1,48 @@
+// Giving leadership away in order: `preStop` asks for it, the heir is told and gets the Lease. Well under a second when the followers are in sync.
+// It is advice like the Lease: whoever is told still has to win the votes.
+import { stepDown } from './election.ts';
+import { coreLimits } from './limits.ts';
+import type { MessageOf } from './message.ts';
+import { note, ownReport, type Leader, type Member, type Peer } from './state.ts';
+import { releaseLease } from './turn.ts';
+
+export function beginToStop(m: Member): void {
+  if (m.stopping !== null) return;
+  m.stopping = { sinceMs: m.now.nowMs, heir: '', released: false };
+  // So that nobody hands over to a member that ends.
+  m.effects.push({ kind: 'send', to: '*', message: ownReport(m, 0) });
+}
+
+/** `preStop`: no new writes, the last frame is acknowledged, the most advanced follower is told to try and gets the Lease. */
+export function handOver(m: Member): void {
+  const { stopping, role } = m;
+  // Another that ends may have given the Lease to this one, of which it did not know that it ends too.
+  if (stopping === null || (stopping.released && !m.lease.mine)) return;
+  const late = m.now.nowMs - stopping.sinceMs > coreLimits.handOverTimeoutMs;
+  if (role.kind === 'leader') {
+    if (!late && !hasAcknowledgedAll(m, role)) return;
+    const heir = findHeir(m);
+    if (heir === null && !late && m.order.length > 1) return;
+    stopping.heir = heir?.identity ?? '';
+    if (heir !== null) {
+      const message = { kind: 'handOver', from: m.config.pod, to: heir.from, epoch: role.epoch } as const;
+      m.effects.push({ kind: 'send', to: heir.from, message });
+    }
+    note(m, 'info', 'hands leadership over', { to: heir?.from ?? null, uid: m.log.position().uid });
+  }
+  stepDown(m, 'this member stops', true);
+  // A renewal may be under way, or the operator may write in between: until the Lease is seen to be another's, it is not given away.
+  releaseLease(m, stopping.heir);
+  stopping.released = late || !m.lease.mine;
+}
+
+const hasAcknowledgedAll = (m: Member, leader: Leader): boolean =>
+  leader.publishing === null && leader.queue.length === 0 && m.acknowledgedIndex === m.log.length;
+
+/** The first of failover.csv that has all there is; `null` when there is none yet. */
+function findHeir(m: Member): MessageOf<'report'> | null {
+  const { hash } = m.log.position();
+  const isFit = ({ report, heardAtMs }: Peer): boolean =>
+    report.eligible && m.now.nowMs - heardAtMs < coreLimits.peerFreshMs && report.position.hash === hash;
+  return m.order.flatMap((pod) => m.peers.get(pod) ?? []).find(isFit)?.report ?? null;
+}
