@@ -3,15 +3,17 @@ import type { Logger } from 'pino';
 import { AppError, isAppError } from '../common/errors.ts';
 import type { MemberReport } from '../common/report.ts';
 import type { Change } from './core/frame.ts';
-import type { SubmitResult } from './core/io.ts';
-import { decodeRequest, encodeJson, type PeerRequest } from './core/message.ts';
+import type { LocatedEnd, SubmitResult } from './core/io.ts';
+import { decodeRequest, encodeJson, packFrames, type PeerRequest } from './core/message.ts';
 import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
 import { leaderOf, memberReport, roleView } from './member-report.ts';
 import type { ArchivedTail, Journal, Peers } from './ports.ts';
-import { fetchBytes, tickMs, type Runtime } from './runtime.ts';
+import { tickMs, type Runtime } from './runtime.ts';
 
 const readTimeoutMs = 5000;
+/** Bytes of frames that one answer carries; the core's limit on one frame keeps it below the payload limit of NATS. */
+const fetchBytes = 512 * 1024;
 /** A forwarded call outlives the leader's own time-out, so that the leader's answer is the one that counts. */
 const forwardTimeoutMs = coreLimits.submitTimeoutMs + 2000;
 
@@ -158,9 +160,11 @@ export class LocalProcess implements ControlProcess {
       case 'readUid':
         return encodeJson(await this.#options.runtime.confirmRead());
       case 'locate':
-        return encodeJson(this.#options.runtime.locate(request.index));
-      case 'frames':
-        return this.#options.runtime.packedFrames(request.fromIndex);
+        return encodeJson({ index: request.index, hash: this.#member.log.hashAt(request.index) ?? null } satisfies LocatedEnd);
+      case 'frames': {
+        const frames = await this.#options.journal.read(request.fromIndex, fetchBytes);
+        return packFrames(frames.map(({ frame }) => frame.bytes));
+      }
       case undefined:
         return encodeJson({ kind: 'refused', code: 'invalid_request', detail: 'The request is not of a known form.' });
     }

@@ -41,6 +41,19 @@ async function kubernetes(kubeconfigFile: string | null): Promise<KubeEndpoint> 
 const config = readConfig();
 const log = pino({ level: config.logLevel, base: { pod: config.pod, cluster: config.cluster } });
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+/** What is expected to fail is named by its code; anything else is a defect. Either way this process cannot go on. */
+function die(error: unknown): never {
+  if (isAppError(error)) log.fatal({ code: error.code, detail: error.detail }, 'sidecar cannot go on');
+  else log.fatal({ err: error }, 'a defect ends the sidecar');
+  process.exit(1);
+}
+process.on('uncaughtException', die);
+process.on('unhandledRejection', die);
+/** Until there is something to end in order, the process just ends. */
+let shutDown = (_signal: string): Promise<void> => process.exit(0);
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal));
+
 const address = `${podHost(config.pod, config.cluster, config.namespace)}:${String(config.port)}`;
 const closing = new AbortController();
 
@@ -118,7 +131,7 @@ void followFailoverOrder({
 runtime.start();
 log.info({ version, kind: config.kind, uid: controlProcess.uid }, 'sidecar started');
 
-async function shutDown(signal: string): Promise<void> {
+shutDown = async (signal) => {
   log.info({ signal }, 'sidecar stops');
   setTimeout(() => process.exit(1), closeTimeoutMs).unref();
   await controlProcess.handOver();
@@ -131,6 +144,4 @@ async function shutDown(signal: string): Promise<void> {
   await link.close();
   await journal.close();
   process.exit(0);
-}
-process.once('SIGTERM', (signal) => void shutDown(signal));
-process.once('SIGINT', (signal) => void shutDown(signal));
+};

@@ -25,6 +25,16 @@ export function memberReport(m: Member, { address, version }: { readonly address
   };
 }
 
+/** What is told when it changes, as one text. The journal's end is part of it: a change can be read once it is durable here, which may be after it was acknowledged. */
+export function outlineOf(m: Member): string {
+  const { phase, reason, message } = phaseOf(m);
+  const why = reason === 'StreamUnavailable' ? message : reason;
+  return JSON.stringify([
+    [phase, why, m.leader?.pod, m.synced, isEligible(m)],
+    [m.durable.position.index, m.store.index, m.promise.number],
+  ]);
+}
+
 function acknowledged(m: Member): HighWaterMark | null {
   const { epoch, uid, index, hash } = m.log.position(m.acknowledgedIndex);
   return index === 0 ? null : { epoch, uid, index, hash };

@@ -5,21 +5,18 @@ import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import { isAppError } from '../common/errors.ts';
 import type { Change, Frame } from './core/frame.ts';
-import type { Effect, Input, LocatedEnd, ReadResult, SubmitResult } from './core/io.ts';
+import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
-import { phaseOf } from './core/phase.ts';
-import { decodeMessage, encodeJson, packFrames, unpackFrames, type PeerRequest } from './core/message.ts';
-import { isEligible, type Member, type MemberConfig } from './core/state.ts';
+import { decodeMessage, encodeJson, unpackFrames, type PeerRequest } from './core/message.ts';
+import type { Member, MemberConfig } from './core/state.ts';
 import type { Journal, LeaderLease, LogStream, OwnPod, Peers } from './ports.ts';
 import { Callers } from './callers.ts';
 import { crash, parseLocated, recoverMember, reloadMember } from './recovery.ts';
-import { memberReport } from './member-report.ts';
+import { memberReport, outlineOf } from './member-report.ts';
 
 export const tickMs = 50;
 const fetchTimeoutMs = 3000;
 const locateTimeoutMs = 1000;
-/** Bytes of frames that one answer to a peer carries; the core's limit on one frame keeps it below the payload limit of NATS. */
-export const fetchBytes = 512 * 1024;
 const reloadDelayMs = 1000;
 
 export interface RuntimePorts {
@@ -117,16 +114,6 @@ export class Runtime {
     this.input({ kind: 'handOver' });
   }
 
-  /** What this member's log has at `index`, for a peer that joins. */
-  locate(index: number): LocatedEnd {
-    return { index, hash: this.#member.log.hashAt(index) ?? null };
-  }
-
-  async packedFrames(fromIndex: number): Promise<Uint8Array> {
-    const frames = await this.#ports.journal.read(fromIndex, fetchBytes);
-    return packFrames(frames.map(({ frame }) => frame.bytes));
-  }
-
   input(input: Input): void {
     this.#inputs.push(input);
     if (this.#running) return;
@@ -136,9 +123,11 @@ export class Runtime {
         const now = { nowMs: performance.now(), wallMs: Date.now(), nonce: randomBytes(8).toString('hex') };
         for (const effect of step(this.#member, next, now)) this.#perform(effect);
       }
-    } finally {
-      this.#running = false;
+    } catch (error) {
+      // It must not look like a failure of whoever brought the input. Nothing more is taken until the process has ended.
+      return crash(error);
     }
+    this.#running = false;
     this.#publishStatus();
   }
 
@@ -205,7 +194,8 @@ export class Runtime {
       },
       (error: unknown) => {
         if (!isAppError(error)) return crash(error);
-        if (member !== this.#member) return;
+        // All that waited behind it is refused with it: one reload serves them.
+        if (member !== this.#member || member.reloading) return;
         this.#ports.log.error({ code: error.code, detail: error.detail }, 'journal does not take the write');
         this.#reload(error.code, reloadDelayMs);
       },
@@ -282,6 +272,8 @@ export class Runtime {
     // This process goes on: it keeps its place in the round, and what it had joined.
     member.join = old.join;
     member.followed = old.followed;
+    member.synced = old.synced;
+    member.stopping = old.stopping;
     this.#member = member;
     this.input({ kind: 'order', members: this.#order });
     this.input({ kind: 'connection', problem: this.#connectionProblem });
@@ -290,8 +282,7 @@ export class Runtime {
   /** Tells Kubernetes and the listeners what changed; nothing when nothing did. */
   #publishStatus(): void {
     const m = this.#member;
-    const { phase, reason, message } = phaseOf(m);
-    const shown = `${phase}|${reason ?? ''}|${reason === 'StreamUnavailable' ? message : ''}|${String(m.log.length)}|${String(m.store.index)}|${m.leader?.pod ?? ''}|${String(m.synced)}|${String(isEligible(m))}|${String(m.promise.number)}`;
+    const shown = outlineOf(m);
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#ports.ownPod.report(memberReport(m, this.#options));

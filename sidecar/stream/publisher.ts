@@ -34,6 +34,7 @@ interface Attempt {
   /** The last answer that nobody has taken yet. */
   answer: Answer | null;
   wake: () => void;
+  readonly signal: AbortSignal;
 }
 
 export interface PublisherOptions {
@@ -67,19 +68,21 @@ export class FramePublisher {
 
   /** As `LogStream.publish`. Rejects with AppError invalid_configuration when the stream takes only smaller messages. */
   async publish(frame: Frame, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome> {
-    if (this.#attempt !== null) throw new Error('a frame is under way already');
+    // One that was aborted may still be looking for its outcome, which nobody wants any more.
+    if (this.#attempt?.signal.aborted === false) throw new Error('a frame is under way already');
     if (frame.bytes.length > limits.frameBytes) throw new Error('the frame is over the limit');
-    const attempt: Attempt = { reply: `${this.#inbox}.${String((this.#count += 1))}`, answer: null, wake: () => undefined };
+    const attempt: Attempt = { reply: `${this.#inbox}.${String((this.#count += 1))}`, answer: null, wake: () => undefined, signal };
     this.#attempt = attempt;
     try {
-      return await this.#settle(attempt, frame, expectedSeq, signal);
+      return await this.#settle(attempt, frame, expectedSeq);
     } finally {
-      this.#attempt = null;
+      if (this.#attempt === attempt) this.#attempt = null;
     }
   }
 
-  async #settle(attempt: Attempt, frame: Frame, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome> {
+  async #settle(attempt: Attempt, frame: Frame, expectedSeq: number): Promise<PublishOutcome> {
     const { link, settings } = this.#options;
+    const { signal } = attempt;
     const head = headers();
     head.set('Nats-Expected-Last-Sequence', String(expectedSeq));
     let waitMs = answerMinMs;
@@ -90,12 +93,12 @@ export class FramePublisher {
         continue;
       }
       send(state.connection, settings.subject, frame, attempt.reply, head);
-      let answer = await take(attempt, waitMs, signal);
+      let answer = await take(attempt, waitMs);
       waitMs = Math.min(2 * waitMs, answerMaxMs);
       while (answer !== null) {
         const outcome = await this.#judge(answer, state.connection, frame, expectedSeq);
         if (outcome !== null) return outcome;
-        answer = await take(attempt, retryMs, signal);
+        answer = await take(attempt, retryMs);
       }
       if (state.connection.isClosed()) await pause(retryMs, signal);
     }
@@ -170,7 +173,8 @@ function send(connection: NatsConnection, subject: string, frame: Frame, reply: 
 }
 
 /** The next answer; `null` after `timeoutMs`, or when the connection changes or `signal` aborts. */
-async function take(attempt: Attempt, timeoutMs: number, signal: AbortSignal): Promise<Answer | null> {
+async function take(attempt: Attempt, timeoutMs: number): Promise<Answer | null> {
+  const { signal } = attempt;
   if (attempt.answer === null && !signal.aborted) {
     await new Promise<void>((resolve) => {
       const wake = (): void => {

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { afterAll, expect } from '@jest/globals';
 import { labels } from '../../common/names.ts';
 import { writeEarlierChart } from '../lib/chart.ts';
+import { eventuallySeen } from '../lib/eventually.ts';
 import { installed, release, systemNamespace } from '../lib/installation.ts';
 import { attemptKubectl, helm, kubectl } from '../lib/kubectl.ts';
 import { scenario } from '../lib/scenario.ts';
 
+const goneMs = 60_000;
 const here = ['--namespace', systemNamespace];
 
 scenario('chart', (cluster, step) => {
@@ -50,7 +52,9 @@ scenario('chart', (cluster, step) => {
 
   step('uninstalled, pods, volumes and the resource stay, and the state can be read', async () => {
     await helm(['uninstall', release, ...here, '--wait', '--timeout', '2m']);
-    expect(await kubectl(['get', 'pods', ...here, '--output', 'name'])).toBe('');
+    await eventuallySeen(async () => {
+      expect(await kubectl(['get', 'pods', ...here, '--output', 'name'])).toBe('');
+    }, goneMs);
     expect(await podUids()).toEqual(pods);
     expect(await read()).toMatchObject({ value: { at: 3 }, uid: 3 });
     await cluster.kubectl(['get', 'controlcluster', cluster.name]);

@@ -30,7 +30,7 @@ interface Waiting {
 export class MemoryJournal implements Journal {
   readonly disk: MemoryDisk;
   /** Steps wait for `sync` instead of becoming durable by themselves. */
-  readonly #held: boolean;
+  #held: boolean;
   readonly #waiting: Waiting[] = [];
   #state: 'opened' | 'scanned' | 'closed' = 'opened';
 
@@ -60,6 +60,17 @@ export class MemoryJournal implements Journal {
           this.sync();
         });
     });
+  }
+
+  /** From now on steps wait for `sync`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** From now on steps become durable by themselves again. */
+  release(): void {
+    this.#held = false;
+    this.sync();
   }
 
   /** Makes the first `count` waiting steps durable and answers them. */

@@ -1,0 +1,93 @@
+// Real runtimes of one cluster in one process, on adapters in memory: the loop around the core, its callers and its time.
+import { pino } from 'pino';
+import { LocalProcess } from '../../sidecar/control-process.ts';
+import { sha256 } from '../../sidecar/journal/sha256.ts';
+import { Runtime } from '../../sidecar/runtime.ts';
+import { eventually } from './eventually.ts';
+import { emptyMemoryDisk, MemoryJournal, type MemoryDisk } from './memory-journal.ts';
+import { MemoryLease, MemoryLeaseServer } from './memory-lease.ts';
+import { MemoryPeers, MemoryPeersServer } from './memory-peers.ts';
+import { MemoryStream, MemoryStreamServer } from './memory-stream.ts';
+
+const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
+const log = pino({ level: 'silent' });
+
+interface Sidecar {
+  readonly pod: string;
+  readonly disk: MemoryDisk;
+  readonly journal: MemoryJournal;
+  readonly runtime: Runtime;
+  readonly process: LocalProcess;
+  readonly close: () => void;
+}
+
+export class MemoryCluster {
+  readonly sidecars: Sidecar[] = [];
+  readonly #lease = new MemoryLeaseServer(timings.leaseDurationMs);
+  readonly #stream = new MemoryStreamServer();
+  readonly #peers = new MemoryPeersServer();
+
+  /** Resolves when `m-0` leads and all others follow. */
+  static async running(members: number): Promise<MemoryCluster> {
+    const cluster = new MemoryCluster();
+    const pods = Array.from({ length: members }, (_, at) => `m-${String(at)}`);
+    for (const pod of pods) await cluster.#start(pod, members);
+    for (const { runtime } of cluster.sidecars) {
+      runtime.setOrder(pods);
+      runtime.setConnection(null);
+      runtime.start();
+    }
+    cluster.#lease.openRound({
+      version: 1,
+      number: 1,
+      clusterId: 'cluster',
+      members,
+      designated: 'm-0',
+      counted: cluster.sidecars.map(({ pod, runtime }) => ({ pod, session: runtime.member.config.session })),
+      highWaterMark: null,
+      openedAt: '2026-01-01T00:00:00Z',
+    });
+    await eventually(() => {
+      for (const { pod, process } of cluster.sidecars) {
+        const { phase } = process.report();
+        if (phase !== (pod === 'm-0' ? 'Leading' : 'Following')) throw new Error(`${pod} is ${phase}`);
+      }
+    });
+    return cluster;
+  }
+
+  sidecar(pod: string): Sidecar {
+    const found = this.sidecars.find((sidecar) => sidecar.pod === pod);
+    if (found === undefined) throw new Error(`no sidecar ${pod}`);
+    return found;
+  }
+
+  stop(): void {
+    for (const { runtime, close } of this.sidecars) {
+      runtime.stop();
+      close();
+    }
+  }
+
+  async #start(pod: string, members: number): Promise<void> {
+    const disk = emptyMemoryDisk();
+    const journal = new MemoryJournal(disk);
+    const stream = new MemoryStream(this.#stream, true);
+    const peers = new MemoryPeers(this.#peers, pod);
+    const lease = new MemoryLease(this.#lease);
+    const ownPod = { report: () => undefined, labelRole: () => undefined };
+    const member = { pod, podUid: `uid-${pod}`, session: `session-${pod}`, kind: 'member', members, timings, sha256 } as const;
+    const options = { address: `${pod}:5000`, version: 'test' };
+    const runtime = await Runtime.create(
+      { journal, stream, peers, lease, ownPod, log },
+      { ...options, member: { ...member, durability: 'Quorum', divergedMember: 'Archive' } },
+    );
+    const process = new LocalProcess({ runtime, journal, peers, ...options, log });
+    const close = (): void => {
+      stream.close();
+      peers.close();
+      lease.close();
+    };
+    this.sidecars.push({ pod, disk, journal, runtime, process, close });
+  }
+}
