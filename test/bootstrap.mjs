@@ -3,10 +3,11 @@
 // Plain JavaScript, for any Node from 20 on, and without a package. Usage: node test/bootstrap.mjs ENTRY [ARGUMENT...]
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 const required = [
   { program: 'node', minMajor: 20, how: 'install Node.js 20 or later: https://nodejs.org' },
-  { program: 'npm', minMajor: 10, how: 'npm comes with Node.js; npm install --global npm@latest updates it' },
+  { program: 'npm', minMajor: 9, how: 'npm comes with Node.js; npm install --global npm@latest updates it' },
   { program: 'git', minMajor: 2, how: 'apt-get install git' },
 ];
 
@@ -60,5 +61,5 @@ function run() {
   });
 }
 
-process.chdir(new URL('..', import.meta.url).pathname);
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 run();
