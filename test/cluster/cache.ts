@@ -1,9 +1,10 @@
 // The cache outside the checkout: what takes long to make is made once a machine. Each entry is made beside its place and renamed into it, so that
 // what is there is whole, and two makers at once do no harm. All of it may be deleted at any time.
 
-import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, readdir, rename } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { removeTree } from './mounts.ts';
 
 const partialPattern = /\.partial-(\d+)$/;
 
@@ -18,6 +19,8 @@ export async function makeEntry(path: string, make: (partial: string) => Promise
   const partial = `${path}.partial-${String(process.pid)}`;
   await mkdir(dirname(path), { recursive: true });
   await sweep(dirname(path));
+  // A maker that died may have had this process id.
+  await removeTree(partial);
   try {
     await make(partial);
     if (await exists(partial))
@@ -26,7 +29,7 @@ export async function makeEntry(path: string, make: (partial: string) => Promise
         if (!(await exists(path))) throw error;
       });
   } finally {
-    await rm(partial, { recursive: true, force: true });
+    await removeTree(partial);
   }
 }
 
@@ -35,7 +38,7 @@ export async function inScratch(name: string, work: (directory: string) => Promi
   await makeEntry(join(cacheDirectory(), 'scratch', name), async (directory) => {
     await mkdir(directory);
     await work(directory);
-    await rm(directory, { recursive: true });
+    await removeTree(directory);
   });
 }
 
@@ -46,9 +49,10 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** What a child of a dead maker still writes to stays, for the next time. */
 async function sweep(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const maker = partialPattern.exec(basename(name))?.[1];
-    if (maker !== undefined && !(await exists(`/proc/${maker}`))) await rm(join(directory, name), { recursive: true, force: true });
+    if (maker !== undefined && !(await exists(`/proc/${maker}`))) await removeTree(join(directory, name)).catch(() => undefined);
   }
 }

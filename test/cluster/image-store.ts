@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { cacheDirectory, exists, makeEntry } from './cache.ts';
 import { attempt, ClusterError, run } from './command.ts';
 import type { Archive } from './image.ts';
+import { removeTree } from './mounts.ts';
 
 const databases = ['io.containerd.metadata.v1.bolt/meta.db', 'io.containerd.snapshotter.v1.overlayfs/metadata.db'] as const;
 /** How long a containerd may take to answer, in milliseconds. */
@@ -140,5 +141,5 @@ function storePath(archives: readonly Archive[]): string {
 async function prune(keep: readonly string[]): Promise<void> {
   const directory = join(cacheDirectory(), 'image-stores');
   for (const name of await readdir(directory))
-    if (!keep.includes(join(directory, name))) await rm(join(directory, name), { recursive: true, force: true });
+    if (!keep.includes(join(directory, name)) && !name.includes('.partial-')) await removeTree(join(directory, name));
 }

@@ -5,7 +5,8 @@
 import { mkdir, readdir, readFile, readlink, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { allProcesses, groups, killAll, removeGroups } from './cgroup.ts';
-import { attempt, ClusterError, run } from './command.ts';
+import { run } from './command.ts';
+import { mountsBelow, removeTree, unmountBelow } from './mounts.ts';
 import { networkLeftovers, removeNetwork } from './network.ts';
 import { logDirectory, readState, stateDirectory } from './state.ts';
 
@@ -39,16 +40,14 @@ export async function tearDown(keepLogs?: string): Promise<void> {
   if (keepLogs !== undefined) await saveLogs(keepLogs);
   await killAll();
   await removeShimSockets();
-  await unmountAll();
+  await unmountBelow(stateDirectory);
   await removeGroups();
   await removeNetwork();
   if (state !== undefined) await restoreKernelSettings(state.kernel);
   await removeLinks(containerLogs, (target) => target.startsWith(stateDirectory));
   await removeNetworkResults();
   await removeKubeletSocket();
-  if ((await mountsBelow()).length > 0)
-    throw new ClusterError(`Something is still mounted below ${stateDirectory}; its files are left alone.`);
-  await run('rm', ['-rf', '--one-file-system', stateDirectory]);
+  await removeTree(stateDirectory);
   // Directories that others use as well go only when nothing is in them.
   for (const path of sharedDirectories) await rmdir(path).catch(() => undefined);
 }
@@ -57,7 +56,7 @@ export async function tearDown(keepLogs?: string): Promise<void> {
 export async function leftovers(): Promise<string[]> {
   const lines: string[] = [];
   for (const pid of new Set([...(await allProcesses()), ...(await processesNaming(stateDirectory))])) lines.push(`process ${String(pid)}`);
-  for (const path of await mountsBelow()) lines.push(`mount ${path}`);
+  for (const path of await mountsBelow(stateDirectory)) lines.push(`mount ${path}`);
   for (const path of await groups()) lines.push(`control group ${path}`);
   for (const name of await networkLeftovers()) lines.push(`network ${name}`);
   if ((await entries(stateDirectory)).length > 0) lines.push(`directory ${stateDirectory}`);
@@ -108,21 +107,6 @@ async function removeKubeletSocket(): Promise<void> {
   const names = await entries(kubeletDirectory);
   if (names.length === 1 && names[0] === 'device-plugins')
     await rm(join(kubeletDirectory, 'device-plugins', 'kubelet.sock'), { force: true });
-}
-
-async function unmountAll(): Promise<void> {
-  for (const path of (await mountsBelow()).toReversed()) {
-    if ((await attempt('umount', [path])).code !== 0) await attempt('umount', ['--lazy', path]);
-  }
-}
-
-/** In the order in which they were mounted. */
-async function mountsBelow(): Promise<string[]> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8');
-  const paths = table.split('\n').map((line) => line.split(' ')[4] ?? '');
-  return paths
-    .filter((path) => path.startsWith(`${stateDirectory}/`))
-    .map((path) => path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))));
 }
 
 async function processesNaming(text: string): Promise<number[]> {

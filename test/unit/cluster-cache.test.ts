@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { exists, makeEntry } from '../cluster/cache.ts';
+import { run } from '../cluster/command.ts';
+import { mountsBelow, removeTree } from '../cluster/mounts.ts';
 
 /** Larger than any process id of Linux. */
 const deadProcess = 2 ** 23;
+const testAsRoot = process.getuid?.() === 0 ? test : test.skip;
 let directory: string;
 
 beforeEach(async () => {
@@ -55,5 +58,30 @@ describe('an entry of the cache', () => {
     });
     expect(await readFile(join(path, 'file'), 'utf8')).toBe('theirs');
     expect(await readdir(directory)).toEqual(['entry']);
+  });
+
+  test('is made anew where a dead maker with the same process id has left half of it', async () => {
+    const left = join(directory, `entry.partial-${String(process.pid)}`);
+    await mkdir(left);
+    await writeFile(join(left, 'half'), '');
+    await makeEntry(join(directory, 'entry'), async (partial) => mkdir(partial));
+    expect(await readdir(join(directory, 'entry'))).toEqual([]);
+  });
+
+  testAsRoot('is rid of what a dead maker has left mounted, and not of what is behind the mount', async () => {
+    const left = join(directory, `entry.partial-${String(deadProcess)}`);
+    const [mountPoint, elsewhere] = [join(left, 'a mount'), join(directory, 'elsewhere')];
+    await mkdir(mountPoint, { recursive: true });
+    await mkdir(elsewhere);
+    await writeFile(join(elsewhere, 'file'), 'of somebody else');
+    await run('mount', ['--bind', elsewhere, mountPoint]);
+    try {
+      expect(await mountsBelow(left)).toEqual([mountPoint]);
+      await makeEntry(join(directory, 'entry'), async (partial) => writeFile(partial, 'whole'));
+      expect((await readdir(directory)).sort()).toEqual(['elsewhere', 'entry']);
+      expect(await readdir(elsewhere)).toEqual(['file']);
+    } finally {
+      await removeTree(left);
+    }
   });
 });
