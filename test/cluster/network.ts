@@ -3,6 +3,7 @@
 // machines: neither address translation nor the machine's forwarding is switched on. Every step may be repeated.
 
 import { readdir, rmdir } from 'node:fs/promises';
+import { z } from 'zod';
 import { attempt, ClusterError, run } from './command.ts';
 
 const namespaceDirectory = '/run/netns';
@@ -12,6 +13,7 @@ const interfacePrefix = 'cc-';
 
 export const hostAddress = '10.213.0.1';
 export const podRange = '10.214.0.0/16';
+const nodeRange = '10.213.0.0/24';
 
 export interface NodeAddress {
   readonly name: string;
@@ -46,8 +48,15 @@ export function nodeAddresses(count: number): NodeAddress[] {
   return Array.from({ length: count }, (_, offset) => nodeAddress(offset + 1));
 }
 
-/** Makes what is missing of the bridge and the nodes' namespaces. */
-export async function ensureNetwork(nodes: readonly NodeAddress[]): Promise<void> {
+/** As `ip -json route` tells them; an address is a route of type `local`. */
+const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().default('nowhere') }));
+
+/**
+ * Makes what is missing of the bridge and the nodes' namespaces, and returns the nodes that it had to put on the network. Throws
+ * ClusterError, and changes nothing, when the machine uses the cluster's addresses otherwise.
+ */
+export async function ensureNetwork(nodes: readonly NodeAddress[]): Promise<NodeAddress[]> {
+  for (const range of [nodeRange, podRange]) await refuseTaken(range);
   // Traffic between two pods of a node through a Service needs this module; where it cannot be loaded it may be built in.
   await attempt('modprobe', ['br_netfilter']).catch(() => undefined);
   if ((await attempt('ip', ['link', 'show', bridge])).code !== 0) await run('ip', ['link', 'add', bridge, 'type', 'bridge']);
@@ -56,14 +65,26 @@ export async function ensureNetwork(nodes: readonly NodeAddress[]): Promise<void
   for (const rule of firewallRules) {
     if ((await attempt('iptables', ['-w', '-C', ...rule])).code !== 0) await run('iptables', ['-w', '-I', ...rule]);
   }
-  await Promise.all(nodes.map(async (node) => ensureNode(node, nodes)));
+  const joined = await Promise.all(nodes.map(async (node) => ((await ensureNode(node, nodes)) ? [node] : [])));
+  return joined.flat();
 }
 
-async function ensureNode(node: NodeAddress, nodes: readonly NodeAddress[]): Promise<void> {
+async function refuseTaken(range: string): Promise<void> {
+  const routes = await run('ip', ['-json', '-4', 'route', 'show', 'table', 'all', 'root', range]);
+  const taken = routesSchema.parse(JSON.parse(routes)).find(({ dev }) => dev !== bridge);
+  if (taken === undefined) return;
+  throw new ClusterError(
+    `The bundled Kubernetes needs the addresses ${range}, and this machine has a route or an address in it: ${taken.dst}, device ${taken.dev}. ` +
+      'Remove that, or use another cluster.',
+  );
+}
+
+/** Whether the node was off the network. */
+async function ensureNode(node: NodeAddress, nodes: readonly NodeAddress[]): Promise<boolean> {
   const { namespace, cable } = node;
-  if ((await namespaces()).includes(namespace)) return;
-  await run('ip', ['netns', 'add', namespace]);
-  await run('ip', ['link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace]);
+  const wasOff = await isCut(node);
+  if (!(await namespaces()).includes(namespace)) await run('ip', ['netns', 'add', namespace]);
+  if (!(await interfaces()).includes(cable)) await run('ip', ['link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace]);
   await run('ip', ['link', 'set', cable, 'master', bridge, 'up']);
   const routes = nodes.filter((other) => other !== node).map((other) => `route replace ${other.pods} via ${other.address}`);
   const inside = [
@@ -77,6 +98,7 @@ async function ensureNode(node: NodeAddress, nodes: readonly NodeAddress[]): Pro
   await run('nsenter', [`--net=${namespaceDirectory}/${namespace}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
   await attempt('nsenter', [`--net=${namespaceDirectory}/${namespace}`, 'sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1']);
   await run('ip', ['route', 'replace', node.pods, 'via', node.address]);
+  return wasOff;
 }
 
 /** Cuts the node off from all others and from the control plane; its containers run on. */

@@ -16,6 +16,7 @@ import { baseArchive, buildImage, natsReference, pauseReference, programArchive 
 import type { Archive } from './image.ts';
 import { copyStore, imageStore, importArchive, waitForContainerd } from './image-store.ts';
 import { ensureNetwork, hostAddress, nodeAddresses } from './network.ts';
+import type { NodeAddress } from './network.ts';
 import { containerdSocket, imageDirectory, nodeDirectory, prepareNode } from './node.ts';
 import type { NodeParts } from './node.ts';
 import { ensurePrerequisites } from './prerequisites.ts';
@@ -43,6 +44,8 @@ export interface ClusterParts {
   readonly nodes: readonly NodeParts[];
   readonly dns: Component;
   readonly storage: Component;
+  /** Nodes that were off the network, and are on it now. */
+  readonly joined: readonly NodeAddress[];
 }
 
 /** What `up` has done. */
@@ -154,10 +157,10 @@ async function prepareImages(say: (line: string) => void): Promise<Images> {
 /** Starts what does not run, waits until all of it serves, and says what was started. */
 async function start(state: ClusterState, say: (line: string) => void): Promise<string[]> {
   say('certificates and network');
-  const { control, nodes, dns, storage } = await prepareCluster(state.nodes);
+  const { control, nodes, dns, storage, joined } = await prepareCluster(state.nodes);
   const [etcd, apiServer, ...controllers] = control.components;
   if (etcd === undefined || apiServer === undefined) throw new ClusterError('The control plane has no API server.');
-  const started: string[] = [];
+  const started = joined.map(({ name }) => `the network of ${name}`);
   const ensure = async (component: Component): Promise<void> => {
     if (await startDaemon(component)) started.push(component.name);
   };
@@ -181,7 +184,7 @@ async function start(state: ClusterState, say: (line: string) => void): Promise<
 /** Makes certificates, network, directories and configuration where they are missing, and says what to run. */
 async function prepareCluster(count: number): Promise<ClusterParts> {
   const addresses = nodeAddresses(count);
-  const [control] = await Promise.all([
+  const [control, joined] = await Promise.all([
     controlPlane({ directory: stateDirectory, address: hostAddress, etcdAddress, controllers: true, advertise: true }),
     ensureNetwork(addresses),
   ]);
@@ -194,7 +197,7 @@ async function prepareCluster(count: number): Promise<ClusterParts> {
     }),
   );
   const names = addresses.map(({ name }) => name);
-  return { control, nodes, dns: await prepareDns(authority, url), storage: await prepareStorage(authority, url, names) };
+  return { control, nodes, dns: await prepareDns(authority, url), storage: await prepareStorage(authority, url, names), joined };
 }
 
 /** Creates the objects or changes them to what is given. */
