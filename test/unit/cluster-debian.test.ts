@@ -38,10 +38,35 @@ describe('the source of the base image', () => {
     expect(await debianSource(etc)).toEqual({ suite: 'noble', mirror: 'http://mirror.example/ubuntu' });
   });
 
-  test('is the public Debian on a system of another kind, and where no list has the suite', async () => {
+  test('is the first mirror of the file that the list of a cloud image names', async () => {
+    await machine('ID=debian\nVERSION_CODENAME=trixie\n', {
+      'sources.list.d/debian.sources': `Types: deb\nURIs: mirror+file:${etc}/apt/mirrors.list\nSuites: trixie\nComponents: main\n`,
+      'mirrors.list': '# The nearest.\nhttps://mirror.example/debian/\tpriority:1\nhttps://other.example/debian\n',
+    });
+    expect(await debianSource(etc)).toEqual({ suite: 'trixie', mirror: 'https://mirror.example/debian' });
+  });
+
+  test('is not that of a package of somebody else, who has the suite too', async () => {
+    await machine('ID=ubuntu\nVERSION_CODENAME=noble\n', {
+      'sources.list.d/another.list': 'deb https://packages.example noble main\n',
+      'sources.list.d/ubuntu.sources': 'Types: deb\nURIs: http://mirror.example/ubuntu/\nSuites: noble\nComponents: main\n',
+    });
+    expect((await debianSource(etc)).mirror).toBe('http://mirror.example/ubuntu');
+  });
+
+  test.each([
+    ['debian', 'http://deb.debian.org/debian'],
+    ['ubuntu', 'http://archive.ubuntu.com/ubuntu'],
+  ])('is the public mirror of %s for one that debootstrap cannot read, and where no list has the suite', async (id, mirror) => {
+    const release = `ID=${id}\nVERSION_CODENAME=current\n`;
+    await machine(release, { 'sources.list': `deb mirror+file:${etc}/absent current main\n` });
+    expect(await debianSource(etc)).toEqual({ suite: 'current', mirror });
+    await machine(release, { 'sources.list': 'deb cdrom:[disc] current main\ndeb http://mirror.example/debian earlier main\n' });
+    expect(await debianSource(etc)).toEqual({ suite: 'current', mirror });
+  });
+
+  test('is the public Debian on a system of another kind', async () => {
     await machine('ID=fedora\n', {});
     expect(await debianSource(etc)).toEqual({ suite: 'bookworm', mirror: 'http://deb.debian.org/debian' });
-    await machine('VERSION_CODENAME=trixie\n', { 'sources.list': 'deb http://mirror.example/debian bookworm main\n' });
-    expect((await debianSource(etc)).mirror).toBe('http://deb.debian.org/debian');
   });
 });
