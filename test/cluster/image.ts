@@ -5,11 +5,11 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { binary, binaryPath } from './build.ts';
 import type { ProgramName } from './build.ts';
+import { withBuildSecrets } from './build-secrets.ts';
 import { cacheDirectory, exists, inScratch, makeEntry } from './cache.ts';
 import { attempt, ClusterError, run } from './command.ts';
 import { debianSource } from './debian.ts';
@@ -112,15 +112,10 @@ export async function buildImage(request: BuildRequest, say: (line: string) => v
   const archive = named(name, request.tag, JSON.stringify([recipeVersion, base.key, request.arguments ?? {}, await contextHash(request)]));
   if (await exists(archive.path)) return archive;
   const args = Object.entries(request.arguments ?? {}).flatMap(([key, value]) => ['--build-arg', `${key}=${value}`]);
-  await run(
-    'buildah',
-    [
-      ...storage,
-      // The time of all layers is fixed, so that the same content is the same image.
-      ...['build', '--layers', '--timestamp', '0', '--pull=false', '--file', request.dockerfile, '--tag', request.tag],
-      ...[...args, ...(await secrets()), request.context],
-    ],
-    { env: isolation, onLine: say },
+  // The time of all layers is fixed, so that the same content is the same image.
+  const build = [...storage, 'build', '--layers', '--timestamp', '0', '--pull=false', '--file', request.dockerfile, '--tag', request.tag];
+  await withBuildSecrets(async (secrets) =>
+    run('buildah', [...build, ...args, ...secrets, request.context], { env: isolation, onLine: say }),
   );
   await push(archive);
   return archive;
@@ -180,13 +175,6 @@ async function hashTree(hash: Hash, context: string, source: string): Promise<vo
     return;
   }
   for (const name of (await readdir(path)).sort()) await hashTree(hash, context, join(source, name));
-}
-
-async function secrets(): Promise<string[]> {
-  const files = { ca: process.env['NODE_EXTRA_CA_CERTS'] ?? '', npmrc: process.env['NPM_CONFIG_USERCONFIG'] ?? join(homedir(), '.npmrc') };
-  const found: string[] = [];
-  for (const [id, file] of Object.entries(files)) if (file !== '' && (await exists(file))) found.push('--secret', `id=${id},src=${file}`);
-  return found;
 }
 
 function named(name: string, reference: string, inputs: string): Archive {

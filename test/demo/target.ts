@@ -1,6 +1,7 @@
 // The cluster that the demo runs on, in this order: the one of `--context`; kind, where Docker and kind are; otherwise the bundled one.
 // Makes the last two when they are not there. Whoever takes a target gets kubectl and helm that speak to that cluster and no other.
 import { binary } from '../cluster/build.ts';
+import { withBuildSecrets } from '../cluster/build-secrets.ts';
 import { ClusterError, run, type CommandResult } from '../cluster/command.ts';
 import { natsReference } from '../cluster/image.ts';
 import { checkout, kubeconfigPath, readState } from '../cluster/state.ts';
@@ -97,13 +98,10 @@ export async function targetOf({ kind, context }: Choice): Promise<Target> {
 async function prepareKind(): Promise<void> {
   const present = (await run('kind', ['get', 'clusters'])).split('\n').includes(kindName);
   if (!present) await run('kind', ['create', 'cluster', '--name', kindName, '--config', '-', '--wait', '5m'], { input: kindConfig });
-  const ca = process.env['NODE_EXTRA_CA_CERTS'];
-  const secrets = ca === undefined ? [] : ['--secret', `id=ca,src=${ca}`];
   for (const name of images) {
     const tag = `controlcluster/${name}:dev`;
-    await run('docker', ['build', ...secrets, '--file', `${checkout}/Dockerfile.${name}`, '--tag', tag, checkout], {
-      env: { DOCKER_BUILDKIT: '1' },
-    });
+    const build = ['build', '--file', `${checkout}/Dockerfile.${name}`, '--tag', tag];
+    await withBuildSecrets(async (secrets) => run('docker', [...build, ...secrets, checkout], { env: { DOCKER_BUILDKIT: '1' } }));
     await run('kind', ['load', 'docker-image', tag, '--name', kindName]);
   }
 }
