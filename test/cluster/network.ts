@@ -84,7 +84,8 @@ async function ensureNode(node: NodeAddress, nodes: readonly NodeAddress[]): Pro
   const { namespace, cable } = node;
   const wasOff = await isCut(node);
   if (!(await namespaces()).includes(namespace)) await run('ip', ['netns', 'add', namespace]);
-  if (!(await interfaces()).includes(cable)) await run('ip', ['link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace]);
+  if (!(await interfaces()).includes(cable))
+    await run('ip', ['link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace]);
   await run('ip', ['link', 'set', cable, 'master', bridge, 'up']);
   const routes = nodes.filter((other) => other !== node).map((other) => `route replace ${other.pods} via ${other.address}`);
   const inside = [

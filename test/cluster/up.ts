@@ -32,7 +32,8 @@ const readyTimeoutMs = 120_000;
 const pollMs = 300;
 
 /** The repository's own images, each built when its Dockerfile is there. */
-const ownImages = { operator: 'Dockerfile.operator', sidecar: 'Dockerfile.sidecar' } as const;
+const ownImages = ['operator', 'sidecar'] as const;
+export const ownReference = (name: (typeof ownImages)[number]): string => `docker.io/controlcluster/${name}:dev`;
 /** Steps of a start, for the progress display. */
 const steps = { fresh: 5, kept: 3 } as const;
 
@@ -145,11 +146,11 @@ async function prepareImages(say: (line: string) => void): Promise<Images> {
   const fixed = await fixedImages(say);
   const own: Archive[] = [];
   const present = await readdir(checkout);
-  for (const [name, dockerfile] of Object.entries(ownImages)) {
+  for (const name of ownImages) {
+    const dockerfile = `Dockerfile.${name}`;
     if (!present.includes(dockerfile)) continue;
     say(`building ${name}`);
-    const tag = `docker.io/controlcluster/${name}:dev`;
-    own.push(await buildImage({ dockerfile: join(checkout, dockerfile), context: checkout, tag }, say));
+    own.push(await buildImage({ dockerfile: join(checkout, dockerfile), context: checkout, tag: ownReference(name) }, say));
   }
   return { fixed, all: [...fixed, ...own] };
 }

@@ -5,7 +5,18 @@ import { ClusterError } from '../cluster/command.ts';
 import { checkout } from '../cluster/state.ts';
 import { answerMs, attemptWithin, limitExitCode, runWithin } from './bounded.ts';
 import { cluster, demoLabel, example, namespace, release } from './names.ts';
-import { chooseTarget, helm, kindName, kubectl, ownsBundled, requireReachable, targetOf, type Target } from './target.ts';
+import {
+  chooseTarget,
+  ForeignRelease,
+  helm,
+  kindName,
+  kubectl,
+  ownsBundled,
+  refuseForeignRelease,
+  requireReachable,
+  targetOf,
+  type Target,
+} from './target.ts';
 
 export interface DownLimits {
   /** One question to a cluster, to kind or to Docker. */
@@ -78,17 +89,21 @@ async function withAdvice(advice: string, work: Promise<unknown>): Promise<void>
   });
 }
 
-/** Removes the release, the example and their volumes; what else the cluster holds stays. Throws ClusterError with what is left and what to do. */
+/**
+ * Removes the release, the example and their volumes; what else the cluster holds stays. Throws ClusterError with what is left and what to do;
+ * ForeignRelease, and removes nothing, when the demo did not make the release.
+ */
 export async function removeFrom(target: Target, limits = defaultLimits): Promise<void> {
   const left = stepsFor(target, limits);
   try {
     await requireReachable(target, limits.answerMs);
+    await refuseForeignRelease(target, limits.answerMs);
     for (let step = left[0]; step !== undefined; step = left[0]) {
       console.log((await step.remove()) ?? `Gone: ${step.what}`);
       left.shift();
     }
   } catch (error) {
-    if (!(error instanceof ClusterError)) throw error;
+    if (!(error instanceof ClusterError) || error instanceof ForeignRelease) throw error;
     const undone = left.map(({ what }) => `  ${what}`).join('\n');
     const next = `When the cluster answers, \`${target.down}\` goes on from there. When the cluster itself was removed, there is nothing left to do.`;
     throw new ClusterError(`${error.message}\n\nNot known to be gone:\n${undone}\n${next}`, error);

@@ -6,8 +6,8 @@ import { ClusterError } from '../cluster/command.ts';
 import { checkout } from '../cluster/state.ts';
 import { answerMs } from './bounded.ts';
 import { down } from './down.ts';
-import { cluster, demoLabel, example, namespace, release } from './names.ts';
-import { attemptKubectl, chooseTarget, helm, kubectl, prepareTarget, requireReachable, type Choice, type Target } from './target.ts';
+import { cluster, example, namespace, namespaceManifest, release } from './names.ts';
+import { chooseTarget, helm, kubectl, prepareTarget, refuseForeignRelease, requireReachable, type Choice, type Target } from './target.ts';
 import { observeCluster, observeRelease, readStatus, watchUntilDone } from './view.ts';
 
 const container = 'control';
@@ -30,12 +30,9 @@ async function install(choice: Choice, values: readonly string[]): Promise<Targe
   heading(choice.why);
   const target = await prepareTarget(choice);
   await requireReachable(target);
+  await refuseForeignRelease(target);
   heading(`helm install ${release}`);
-  const present = await attemptKubectl(target, ['get', 'namespace', namespace]);
-  if (present.code !== 0) {
-    await kubectl(target, ['create', 'namespace', namespace]);
-    await kubectl(target, ['label', 'namespace', namespace, demoLabel]);
-  }
+  await kubectl(target, ['apply', '--filename', namespaceManifest]);
   const settings = [...target.values, ...values.flatMap((value) => ['--set', value])];
   await helm(
     target,

@@ -5,8 +5,9 @@ import { withBuildSecrets } from '../cluster/build-secrets.ts';
 import { ClusterError, run, type CommandResult } from '../cluster/command.ts';
 import { natsReference } from '../cluster/image.ts';
 import { checkout, kubeconfigPath, readState } from '../cluster/state.ts';
-import { up } from '../cluster/up.ts';
+import { ownReference, up } from '../cluster/up.ts';
 import { answerMs, attemptWithin, runWithin } from './bounded.ts';
+import { demoLabel, namespace } from './names.ts';
 
 export const kindName = 'controlcluster';
 /** Three nodes for members, one for the disaster-recovery replica. */
@@ -44,6 +45,16 @@ export interface Target {
   readonly down: string;
 }
 
+/** With the key of the operator's image in its pods, since one by the same name does not replace a pod. */
+export function bundledValues(keys: Readonly<Record<string, string>>): string[] {
+  const key = keys[ownReference('operator')];
+  return [
+    ...developmentImages,
+    ...['--set', `nats.image.tag=${natsReference.split(':')[1] ?? ''}`],
+    ...(key === undefined ? [] : ['--set-string', `operator.podAnnotations.image=${key}`]),
+  ];
+}
+
 const succeeds = async (program: string, ...args: string[]): Promise<boolean> => {
   const result = await attemptWithin(answerMs, program, args).catch(() => null);
   return result?.code === 0;
@@ -77,7 +88,7 @@ export async function targetOf({ kind, context }: Choice): Promise<Target> {
       kind,
       kubectl: [kubectl, '--kubeconfig', kubeconfigPath],
       helm: [helm, '--kubeconfig', kubeconfigPath],
-      values: [...developmentImages, '--set', `nats.image.tag=${natsReference.split(':')[1] ?? ''}`],
+      values: bundledValues((await readState())?.images ?? {}),
       shell: [`export KUBECONFIG=${kubeconfigPath}`, `alias kubectl=${kubectl} helm=${helm}`],
       down: 'npm run demo -- down',
     };
@@ -115,6 +126,7 @@ export async function kubectl(target: Target, args: readonly string[], limitMs =
   return runWithin(limitMs, program, [...first, ...args]);
 }
 
+/** Like `kubectl`, but returns the exit code, whatever it is. */
 export async function attemptKubectl(target: Target, args: readonly string[], limitMs = answerMs): Promise<CommandResult> {
   const [program = '', ...first] = target.kubectl;
   return attemptWithin(limitMs, program, [...first, ...args]);
@@ -130,4 +142,18 @@ export async function helm(target: Target, args: readonly string[], limitMs: num
 export async function requireReachable(target: Target, limitMs = answerMs): Promise<void> {
   const answer = await attemptKubectl(target, ['version', '--request-timeout=10s'], limitMs);
   if (answer.code !== 0) throw new ClusterError(`The cluster does not answer:\n${answer.stderr.trim()}`);
+}
+
+/** The cluster holds what is somebody else's: the demo neither changes nor removes it. */
+export class ForeignRelease extends ClusterError {}
+
+/** Throws ForeignRelease when the namespace that the demo installs into is there and the demo did not make it. A cluster of the demo's own is its own. */
+export async function refuseForeignRelease(target: Target, limitMs = answerMs): Promise<void> {
+  if (target.kind !== 'context') return;
+  const others = ['--field-selector', `metadata.name=${namespace}`, '--selector', demoLabel.replace('=', '!=')];
+  if ((await kubectl(target, ['get', 'namespaces', ...others, '--output', 'name'], limitMs)) === '') return;
+  throw new ForeignRelease(
+    `The namespace ${namespace} is there and was not made by the demo, which leaves it and the release in it alone. ` +
+      'Take another cluster for the demo, or go on by hand: helm upgrade, helm uninstall.',
+  );
 }

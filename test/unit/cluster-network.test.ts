@@ -1,9 +1,10 @@
 // The network of the bundled cluster on a machine that uses the cluster's addresses itself: nothing of the machine's is changed.
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ensureNetwork, nodeAddresses } from '../cluster/network.ts';
+import { actingProgram, askedOf } from '../lib/acting-program.ts';
 
 let directory: string;
 let path: string | undefined;
@@ -18,19 +19,16 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** Puts programs in the place of the machine's that keep what they are asked for; `ip` tells the routes in either range. */
+/** Puts programs in the place of the machine's; `ip` tells the routes in either range. */
 async function machineWith(routes: Readonly<Record<string, readonly object[]>>): Promise<void> {
-  const answers = Object.entries(routes).map(([range, list]) => `*"root ${range}") echo '${JSON.stringify(list)}' ;;`);
-  const script = ['#!/bin/sh', `echo "$*" >> ${directory}/log`, 'case "$*" in', ...answers, `*" root "*) echo '[]' ;;`, 'esac'].join('\n');
-  for (const program of ['ip', 'iptables', 'nsenter', 'modprobe']) {
-    await writeFile(join(directory, program), script);
-    await chmod(join(directory, program), 0o755);
-  }
+  const cases: Record<string, string> = {};
+  for (const [range, list] of Object.entries(routes)) cases[`*"root ${range}"`] = `echo '${JSON.stringify(list)}'`;
+  await actingProgram(directory, { ...cases, '*" root "*': `echo '[]'` }, 'ip');
+  for (const program of ['iptables', 'nsenter', 'modprobe']) await actingProgram(directory, {}, program);
   process.env['PATH'] = directory;
 }
 
-const changes = async (): Promise<string[]> =>
-  (await readFile(join(directory, 'log'), 'utf8')).split('\n').filter((line) => !/^$| route show /.test(line));
+const changes = async (): Promise<string[]> => (await askedOf(join(directory, 'ip'))).filter((line) => !line.includes(' route show '));
 
 describe('the network', () => {
   test.each([

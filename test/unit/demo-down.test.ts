@@ -1,11 +1,12 @@
 // `npm run demo -- down` against programs that answer, refuse or stay silent: it ends in time, and says what is gone and what to do.
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { attemptWithin, limitExitCode } from '../demo/bounded.ts';
 import { removeFrom, removeKind } from '../demo/down.ts';
 import type { Target } from '../demo/target.ts';
+import { actingProgram, actingTarget, askedOf } from '../lib/acting-program.ts';
 
 const limits = { answerMs: 1_000, goneMs: 1_000, clusterGoneMs: 1_000 };
 const silence = 'exec sleep 600';
@@ -22,19 +23,9 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** A program that keeps each command line, then does what the first matching pattern of a shell's `case` says; otherwise nothing, successfully. */
-async function acting(cases: Readonly<Record<string, string>> = {}): Promise<string> {
-  const path = join(directory, 'program');
-  const branches = Object.entries(cases).map(([pattern, does]) => `${pattern}) ${does} ;;`);
-  await writeFile(path, ['#!/bin/sh', 'echo "$*" >> "$0.log"', 'case "$*" in', ...branches, 'esac'].join('\n'));
-  await chmod(path, 0o755);
-  return path;
-}
-async function target(cases?: Readonly<Record<string, string>>): Promise<Target> {
-  const program = await acting(cases);
-  return { kind: 'context', kubectl: [program], helm: [program], values: [], shell: [], down: 'DOWN' };
-}
-const asked = async (): Promise<string[]> => (await readFile(join(directory, 'program.log'), 'utf8')).trimEnd().split('\n');
+const acting = async (cases?: Readonly<Record<string, string>>): Promise<string> => actingProgram(directory, cases);
+const target = async (cases?: Readonly<Record<string, string>>): Promise<Target> => actingTarget(await acting(cases));
+const asked = async (): Promise<string[]> => askedOf(join(directory, 'program'));
 const failure = async (work: Promise<unknown>): Promise<string> => work.then(String, (error: unknown) => (error as Error).message);
 
 describe('a program with a limit', () => {
@@ -85,6 +76,13 @@ describe('down from a cluster', () => {
     await removeFrom(await target({ '"get crd"*': 'echo definition', '"get controlclusters"*': 'echo controlcluster/other' }), limits);
     expect(said).toContain('There are other ControlClusters, so their definition stays:\ncontrolcluster/other');
     expect((await asked()).filter((line) => /delete .* crd/.test(line))).toEqual([]);
+  });
+
+  test('leaves a release alone that the demo did not make', async () => {
+    const message = await failure(removeFrom(await target({ '"get namespaces"*': 'echo namespace/controlcluster-system' }), limits));
+    expect(message).toContain('not made by the demo');
+    expect(message).not.toContain('Not known to be gone');
+    expect((await asked()).filter((line) => /^(delete|uninstall) /.test(line))).toEqual([]);
   });
 
   test.each([
