@@ -9,15 +9,24 @@ import { attemptKubectl, type Target } from './target.ts';
 const pollMs = 500;
 const defaultColumns = 120;
 
+const named = { metadata: z.object({ name: z.string() }) };
 const workloadSchema = z.object({
-  items: z.array(
-    z.object({
-      metadata: z.object({ name: z.string() }),
-      spec: z.object({ replicas: z.int() }),
-      status: z.object({ readyReplicas: z.int().default(0) }),
-    }),
-  ),
+  kind: z.enum(['Deployment', 'StatefulSet']),
+  ...named,
+  spec: z.object({ replicas: z.int() }),
+  status: z.object({ readyReplicas: z.int().default(0) }),
 });
+/** Why something does not go on, in the words of whoever keeps it waiting. */
+const reasonSchema = z.object({ reason: z.string().optional(), message: z.string().optional() });
+const podSchema = z.object({
+  kind: z.literal('Pod'),
+  ...named,
+  status: z.object({
+    conditions: z.array(reasonSchema.extend({ type: z.string(), status: z.string() })).default([]),
+    containerStatuses: z.array(z.object({ state: z.object({ waiting: reasonSchema.optional() }) })).default([]),
+  }),
+});
+const releaseSchema = z.object({ items: z.array(z.discriminatedUnion('kind', [workloadSchema, podSchema])) });
 const resourceSchema = z.object({ status: controlClusterStatusSchema.prefault({}) });
 
 export interface Progress {
@@ -25,15 +34,28 @@ export interface Progress {
   readonly done: boolean;
 }
 
-/** The operator and NATS. Done when each has a replica that is ready. */
+/** The operator and NATS, and why their pods wait. Done when each has a replica that is ready. */
 export async function observeRelease(target: Target, namespace: string): Promise<Progress> {
-  const answer = await attemptKubectl(target, ['get', 'deployments,statefulsets', '--namespace', namespace, '--output', 'json']);
+  const answer = await attemptKubectl(target, ['get', 'deployments,statefulsets,pods', '--namespace', namespace, '--output', 'json']);
   if (answer.code !== 0) return { lines: [firstLine(answer.stderr)], done: false };
-  const { items } = workloadSchema.parse(JSON.parse(answer.stdout));
+  const { items } = releaseSchema.parse(JSON.parse(answer.stdout));
+  const workloads = items.filter((item) => item.kind !== 'Pod');
   return {
-    lines: items.map(({ metadata, spec, status }) => `${metadata.name}: ${String(status.readyReplicas)} of ${String(spec.replicas)} ready`),
-    done: items.length > 0 && items.every(({ status }) => status.readyReplicas > 0),
+    lines: items.flatMap((item) =>
+      item.kind === 'Pod'
+        ? waitingReasons(item)
+        : [`${item.metadata.name}: ${String(item.status.readyReplicas)} of ${String(item.spec.replicas)} ready`],
+    ),
+    done: workloads.length > 0 && workloads.every(({ status }) => status.readyReplicas > 0),
   };
+}
+
+function waitingReasons({ metadata, status }: z.infer<typeof podSchema>): string[] {
+  const unscheduled = status.conditions.filter((condition) => condition.type === 'PodScheduled' && condition.status === 'False');
+  const waiting = status.containerStatuses.flatMap(({ state }) => state.waiting ?? []);
+  return [...unscheduled, ...waiting].map(({ reason, message }) =>
+    [`  ${metadata.name}`, reason, message].filter((text) => text !== undefined).join(': '),
+  );
 }
 
 export async function readStatus(target: Target, name: string): Promise<ControlClusterStatus | null> {
