@@ -54,16 +54,30 @@ export async function binary(name: ProgramName): Promise<string> {
 
 /** Builds whatever of the programs is missing, with progress on the standard error. Returns the paths. */
 export async function buildAll(names: readonly ProgramName[] = programNames): Promise<ReadonlyMap<ProgramName, string>> {
-  const paths = new Map<ProgramName, string>();
-  for (const name of names) paths.set(name, await binaryPath(name));
-  const missing: [ProgramName, string][] = [];
-  for (const [name, path] of paths) if (!(await exists(path))) missing.push([name, path]);
+  const missing = await lacking(names);
   if (missing.length > 0) {
     await checkGo();
     const progress = new Progress(missing.length);
     for (const [name, path] of missing) await progress.step(`building ${name}`, async (say) => build(name, path, say));
   }
+  const paths = new Map<ProgramName, string>();
+  for (const name of names) paths.set(name, await binaryPath(name));
   return paths;
+}
+
+/** Why the programs that the cache lacks cannot be built, and what to do; undefined when they can, or it lacks none. */
+export async function buildObstacle(): Promise<string | undefined> {
+  return (await lacking(programNames)).length > 0 ? goObstacle() : undefined;
+}
+
+/** The programs that are not in the cache, and where they will be. */
+async function lacking(names: readonly ProgramName[]): Promise<[ProgramName, string][]> {
+  const missing: [ProgramName, string][] = [];
+  for (const name of names) {
+    const path = await binaryPath(name);
+    if (!(await exists(path))) missing.push([name, path]);
+  }
+  return missing;
 }
 
 /** Where the program is, or would be, in the cache. */
@@ -90,13 +104,17 @@ async function build(name: ProgramName, path: string, say: (line: string) => voi
 }
 
 async function checkGo(): Promise<void> {
+  const obstacle = await goObstacle();
+  if (obstacle !== undefined) throw new ClusterError(obstacle);
+}
+
+async function goObstacle(): Promise<string | undefined> {
   const wanted = `Go ${String(goVersion.major)}.${String(goVersion.minor)} or later`;
   const remedy = `Install ${wanted} (https://go.dev/doc/install) and put its bin directory on the PATH.`;
-  const found = await attempt('go', ['env', 'GOVERSION']).catch((error: unknown) => {
-    throw new ClusterError(`The bundled Kubernetes is built from source and needs ${wanted}; there is no \`go\` here. ${remedy}`, error);
-  });
+  const found = await attempt('go', ['env', 'GOVERSION']).catch(() => undefined);
+  if (found === undefined) return `The bundled Kubernetes is built from source and needs ${wanted}; there is no \`go\` here. ${remedy}`;
   const match = /^go(\d+)\.(\d+)/.exec(found.stdout.trim());
   const [major, minor] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
-  if (major > goVersion.major || (major === goVersion.major && minor >= goVersion.minor)) return;
-  throw new ClusterError(`The bundled Kubernetes needs ${wanted}; this is ${found.stdout.trim()}. ${remedy}`);
+  if (major > goVersion.major || (major === goVersion.major && minor >= goVersion.minor)) return undefined;
+  return `The bundled Kubernetes needs ${wanted}; this is ${found.stdout.trim()}. ${remedy}`;
 }

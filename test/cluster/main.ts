@@ -8,6 +8,7 @@ import { logPath } from './daemon.ts';
 import { findArchive } from './image.ts';
 import { cut, heal, nodeAddresses } from './network.ts';
 import type { NodeAddress } from './network.ts';
+import { requireRoot } from './prerequisites.ts';
 import { exclusively, kubeconfigPath, maximumNodes, readState, requireState } from './state.ts';
 import { componentNames, status } from './status.ts';
 import { leftovers, tearDown } from './teardown.ts';
@@ -53,6 +54,7 @@ const commands: Readonly<Record<string, Command>> = {
     print(`${described(await up(count))} Use it with:\n  export KUBECONFIG=${kubeconfigPath}`);
   },
   down: async (_, options) => {
+    requireRoot();
     await exclusively(async () => {
       const state = await readState();
       if (state !== undefined && !options.force) refuseForeign(state, 'down');

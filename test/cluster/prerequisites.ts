@@ -1,8 +1,9 @@
 // The programs of the machine that the bundled Kubernetes needs and does not build itself. On Debian and Ubuntu, as root, missing ones are
-// installed through apt; elsewhere the error says exactly what is missing. What is there is never replaced or upgraded.
+// installed through apt; elsewhere the error says exactly what is missing, all of it at once. What is there is never replaced or upgraded.
 
 import { access, constants, readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { buildObstacle } from './build.ts';
 import { ClusterError, run } from './command.ts';
 import { Progress } from './progress.ts';
 
@@ -28,22 +29,25 @@ const packages = {
 } as const satisfies Record<string, string>;
 
 const pluginPackage = 'containernetworking-plugins';
+const needsRoot = 'The bundled Kubernetes makes network namespaces and mounts, and needs root: run it with sudo.';
 
-/** Makes sure that all of it is there. Throws ClusterError that names what is missing and how to get it. */
+export const isRoot = (): boolean => process.getuid?.() === 0;
+
+/** Throws ClusterError when this process may not make or remove a cluster. */
+export function requireRoot(): void {
+  if (!isRoot()) throw new ClusterError(needsRoot);
+}
+
+/** Makes sure that all of it is there. Throws ClusterError that names everything that is missing and how to get it, before it installs anything. */
 export async function ensurePrerequisites(): Promise<void> {
   if (process.platform !== 'linux')
     throw new ClusterError('The bundled Kubernetes runs on Linux only. Elsewhere use kind or minikube, and --context.');
-  if (process.getuid?.() !== 0)
-    throw new ClusterError('The bundled Kubernetes makes network namespaces and mounts, and needs root: run it with sudo.');
   const missing = await missingPrograms();
-  if (missing.size === 0) return;
   const names = [...new Set(missing.values())];
-  const list = [...missing.keys()].join(', ');
-  if (!(await isProgram('apt-get'))) {
-    throw new ClusterError(
-      `Missing on this machine: ${list}. On Debian they come from the packages ${names.join(', ')}; install the like here.`,
-    );
-  }
+  const obstacles = [isRoot() ? undefined : needsRoot, await buildObstacle(), await installObstacle([...missing.keys()], names)];
+  const told = obstacles.filter((obstacle) => obstacle !== undefined);
+  if (told.length > 0) throw new ClusterError(told.join('\n'));
+  if (missing.size === 0) return;
   await new Progress(1).step(`installing ${names.join(', ')}`, async (say) => {
     const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, onLine: say };
     await run('apt-get', ['update'], options);
@@ -60,6 +64,11 @@ export async function pluginDirectory(): Promise<string | undefined> {
     if (plugins.every((plugin) => present.includes(plugin))) return directory;
   }
   return undefined;
+}
+
+async function installObstacle(programs: readonly string[], names: readonly string[]): Promise<string | undefined> {
+  if (programs.length === 0 || (await isProgram('apt-get'))) return undefined;
+  return `Missing on this machine: ${programs.join(', ')}. On Debian they come from the packages ${names.join(', ')}; install the like here.`;
 }
 
 async function missingPrograms(): Promise<Map<string, string>> {

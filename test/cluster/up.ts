@@ -19,7 +19,7 @@ import { ensureNetwork, hostAddress, nodeAddresses } from './network.ts';
 import type { NodeAddress } from './network.ts';
 import { containerdSocket, imageDirectory, nodeDirectory, prepareNode } from './node.ts';
 import type { NodeParts } from './node.ts';
-import { ensurePrerequisites } from './prerequisites.ts';
+import { ensurePrerequisites, isRoot } from './prerequisites.ts';
 import { Progress } from './progress.ts';
 import { checkout, exclusively, readState, stateDirectory, writeState } from './state.ts';
 import type { ClusterState } from './state.ts';
@@ -73,9 +73,9 @@ export async function up(nodes?: number): Promise<Outcome> {
 
 /** Makes everything that `up` would have to make first and that takes long: programs, and, as root, the images that seldom change. */
 export async function build(): Promise<void> {
+  if (isRoot()) await ensurePrerequisites();
   await buildAll();
-  await ensurePrerequisites();
-  await new Progress(1).step('images', fixedImages);
+  if (isRoot()) await new Progress(1).step('images', fixedImages);
 }
 
 async function newState(nodes: number): Promise<ClusterState> {
