@@ -1,5 +1,5 @@
 // A program run by `npm test` or `npm run check`: how it ended, how long it took, what it said.
-// Output is either shown as it comes, or kept (bounded, the end wins) and written to a file. Ends with its parent.
+// Output is either shown as it comes, or kept (bounded, the end wins) and written to a file. A signal to its parent is passed on.
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';

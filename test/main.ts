@@ -1,24 +1,16 @@
-// `npm test`: every stage, a summary, and as the last line `tests: N passed, N failed, N skipped`.
-// A stage that fails does not stop the next ones; the exit code is 0 only when tests ran and nothing failed. Leaves `artifacts/`.
+// `npm test`: every stage, a summary, and as the last line `tests: N passed, N failed, N skipped`. Leaves `artifacts/`.
+// The exit code is 0 only when tests ran and nothing failed. The end-to-end stage removes this checkout's bundled cluster, that of the demo, before and after.
 // `npm test -- --only unit,integration` runs some stages; the last line then speaks of those.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { runCommand, signalRunningCommands, type CommandResult } from './command.ts';
+import { runStages, stageNames, summarise, type StageName, type StageResult } from './stages.ts';
 
 const artifacts = 'artifacts';
-const stageNames = ['check', 'unit', 'conformance', 'integration', 'e2e'] as const;
-type StageName = (typeof stageNames)[number];
-/** Stages that run Kubernetes, etcd or NATS, and so need the programs of the bundled cluster. */
-const needPrograms: ReadonlySet<StageName> = new Set(['conformance', 'integration', 'e2e']);
+const usage = `npm test [-- --only STAGE[,STAGE]...]   the stages are ${stageNames.join(', ')}
 
-interface StageResult {
-  readonly name: string;
-  readonly durationMs: number;
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-}
+e2e needs root, and removes the bundled cluster of this checkout, that of the demo, before and after.`;
 
 /** The part of Jest's report that is counted. A file that could not run has no tests, and is one failure. */
 const jestReportSchema = z.object({
@@ -36,6 +28,10 @@ function readReport(file: string): z.infer<typeof jestReportSchema> | null {
     // Jest ended before it wrote one: the stage has failed, and says so by its exit code.
     return null;
   }
+}
+
+async function run(name: StageName): Promise<StageResult> {
+  return name === 'check' ? asFailure(name, await runCommand(process.execPath, ['test/check.ts'], { output: 'show' })) : runJest(name);
 }
 
 async function runJest(name: StageName): Promise<StageResult> {
@@ -74,19 +70,23 @@ async function prepare(): Promise<StageResult> {
   return asFailure('preparation', result);
 }
 
-/** Removes the bundled cluster that the end-to-end tests have used. After a failure the logs of its components and the API server's audit are kept. */
-async function takeDown(failed: boolean): Promise<StageResult> {
-  const keep = failed ? ['--keep-logs', `${artifacts}/cluster`] : [];
-  const result = await runCommand(process.execPath, ['test/cluster/main.ts', 'down', ...keep], {
+/** The logs of the components are those of the daemons and the API server's audit. */
+async function takeDown(name: string, keepLogs: boolean): Promise<StageResult> {
+  const keep = keepLogs ? ['--keep-logs', `${artifacts}/cluster`] : [];
+  const result = await runCommand(process.execPath, ['test/cluster/main.ts', 'down', '--verify', ...keep], {
     output: 'keep',
-    logFile: `${artifacts}/down.log`,
+    logFile: `${artifacts}/${name.replace(' ', '-')}.log`,
   });
   if (result.exitCode !== 0) console.error(`The cluster could not be removed:\n${result.output.slice(-2_000)}`);
-  return asFailure('down', result);
+  return asFailure(name, result);
 }
 
 function selectStages(): StageName[] {
-  const { values } = parseArgs({ options: { only: { type: 'string' } } });
+  const { values } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } } });
+  if (values.help) {
+    console.log(usage);
+    process.exit(0);
+  }
   const wanted = values.only?.split(',') ?? [...stageNames];
   const unknown = wanted.filter((name) => !(stageNames as readonly string[]).includes(name));
   if (unknown.length > 0) {
@@ -94,36 +94,6 @@ function selectStages(): StageName[] {
     process.exit(2);
   }
   return stageNames.filter((name) => wanted.includes(name));
-}
-
-async function runStages(stages: readonly StageName[]): Promise<StageResult[]> {
-  const results: StageResult[] = [];
-  const preparation = stages.some((name) => needPrograms.has(name)) ? prepare() : null;
-  let prepared = preparation === null;
-  for (const name of stages) {
-    if (!prepared && preparation !== null && needPrograms.has(name)) {
-      console.log('\n== preparation');
-      results.push(await preparation);
-      prepared = true;
-    }
-    console.log(`\n== ${name}`);
-    const result =
-      name === 'check' ? asFailure(name, await runCommand(process.execPath, ['test/check.ts'], { output: 'show' })) : await runJest(name);
-    results.push(result);
-    if (name === 'e2e') results.push(await takeDown(result.failed > 0));
-  }
-  return results;
-}
-
-function summarise(results: readonly StageResult[]): StageResult {
-  const sum = (pick: (result: StageResult) => number): number => results.reduce((total, result) => total + pick(result), 0);
-  return {
-    name: 'all',
-    durationMs: sum((r) => r.durationMs),
-    passed: sum((r) => r.passed),
-    failed: sum((r) => r.failed),
-    skipped: sum((r) => r.skipped),
-  };
 }
 
 function show(results: readonly StageResult[], total: StageResult): void {
@@ -136,14 +106,20 @@ function show(results: readonly StageResult[], total: StageResult): void {
   console.log(`\ntests: ${String(total.passed)} passed, ${String(total.failed)} failed, ${String(total.skipped)} skipped`);
 }
 
-// A stage tears its own things down when it is told to end; the summary then follows as usual.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => signalRunningCommands(signal));
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    interruption.abort(signal);
+    signalRunningCommands(signal);
+  });
 
 const stages = selectStages();
 rmSync(artifacts, { recursive: true, force: true });
 mkdirSync(artifacts, { recursive: true });
-const results = await runStages(stages);
+const isInterrupted = (): boolean => interruption.signal.aborted;
+const results = await runStages(stages, { prepare, run, takeDown, isInterrupted, say: console.log });
 const total = summarise(results);
+if (isInterrupted()) console.log(`\nInterrupted by ${String(interruption.signal.reason)}: not every stage has run to its end.`);
 show(results, total);
 const onlyCheck = stages.every((name) => name === 'check');
-process.exitCode = total.failed > 0 || (total.passed === 0 && !onlyCheck) ? 1 : 0;
+process.exitCode = isInterrupted() || total.failed > 0 || (total.passed === 0 && !onlyCheck) ? 1 : 0;
