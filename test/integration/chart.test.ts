@@ -1,6 +1,6 @@
 // The chart: lint, what it renders, what its schema refuses, and whether a real API server takes all of it.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
@@ -54,6 +54,41 @@ describe('the chart renders', () => {
     const { objects } = await renderChart('--set', 'nats.enabled=false');
     expect(names(objects).filter((name) => name.includes('nats'))).toEqual([]);
   });
+
+  test('images by their digests', async () => {
+    const digest = `sha256:${'0a'.repeat(32)}`;
+    const { text } = await renderChart(...['operator', 'sidecar', 'nats'].flatMap((part) => ['--set', `${part}.image.digest=${digest}`]));
+    for (const image of ['controlcluster/operator:0.1.0', 'controlcluster/sidecar:0.1.0', 'docker.io/library/nats:2.15.2-alpine'])
+      expect(text).toContain(`${image}@${digest}`);
+  });
+
+  test('quantities that are numbers as the texts that the operator reads', async () => {
+    const { text } = await renderChart('--set', 'sidecar.resources.limits.cpu=1', '--set', 'sidecar.resources.requests.memory=134217728');
+    const variable = /name: CC_SIDECAR_RESOURCES, value: (".*") }/.exec(text)?.[1] ?? '""';
+    expect(JSON.parse(JSON.parse(variable) as string)).toEqual({
+      requests: { cpu: '50m', memory: '134217728' },
+      limits: { cpu: '1' },
+    });
+  });
+
+  test('the cluster of helm test with the pull secrets of the release', async () => {
+    const { objects } = await renderChart('--set', 'imagePullSecrets[0].name=registry');
+    const cluster = objects.find(({ kind }) => kind === 'ControlCluster');
+    expect(cluster?.['spec']).toMatchObject({ template: { spec: { imagePullSecrets: [{ name: 'registry' }] } } });
+  });
+
+  test('nothing without its CRDs, where a checkout has made a file of the link to them', async () => {
+    const copy = await mkdtemp(join(tmpdir(), 'controlcluster-chart-'));
+    try {
+      await cp(chartDirectory, copy, { recursive: true });
+      await rm(join(copy, 'files', 'crds'));
+      await writeFile(join(copy, 'files', 'crds'), '../../../crds');
+      expect((await helm(['template', copy])).stderr).toContain('The chart lacks its CustomResourceDefinitions');
+      expect((await helm(['template', copy, '--set', 'crds.install=false'])).code).toBe(0);
+    } finally {
+      await rm(copy, { recursive: true });
+    }
+  });
 });
 
 describe('the schema of the values refuses', () => {
@@ -67,6 +102,9 @@ describe('the schema of the values refuses', () => {
     ['nats.credentialsSecret=Not_A_Name', '/nats/credentialsSecret'],
     ['crds.install=maybe', '/crds/install'],
     ['test.members=2', '/test/members'],
+    ['operator.image.digest=0.1.0', '/operator/image/digest'],
+    ['nats.resources.limits.cpu=one', '/nats/resources/limits/cpu'],
+    ['nats.resources.limits.cpu=-1', '/nats/resources/limits/cpu'],
   ])('%s, and names the field', async (value, field) => {
     await expect(renderChart('--set', value)).rejects.toThrow(field);
   });
@@ -102,6 +140,8 @@ describe('a real API server', () => {
     ['one NATS server', []],
     ['three NATS servers with credentials', [...threeServers, '--set', 'nats.credentialsSecret=nats-auth']],
     ['NATS elsewhere', ['--set', 'nats.enabled=false']],
+    ['numbers for quantities', ['--set', 'operator.resources.limits.cpu=0.5', '--set', 'nats.resources.limits.memory=536870912']],
+    ['pull secrets', ['--set', 'imagePullSecrets[0].name=registry']],
   ])('takes every object, with %s', async (_, options) => {
     const { text, objects } = await renderChart(...options);
     const answer = await kubectl(controlPlane.kubeconfig, dryRun, text);

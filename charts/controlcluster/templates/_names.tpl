@@ -20,7 +20,20 @@ app.kubernetes.io/component: {{ .component }}
 
 {{/* An image; called with (dict "root" $ "image" VALUES). */}}
 {{- define "controlcluster.image" -}}
-{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ with .image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* Resources as JSON for the operator, to whom a quantity is a text, also where it is written as a number. */}}
+{{- define "controlcluster.resourcesAsText" -}}
+{{- $resources := dict }}
+{{- range $part, $quantities := . }}
+{{- $texts := dict }}
+{{- range $name, $quantity := $quantities }}
+{{- $_ := set $texts $name (toJson $quantity | trimAll "\"") }}
+{{- end }}
+{{- $_ := set $resources $part $texts }}
+{{- end }}
+{{- toJson $resources }}
 {{- end }}
 
 {{/* The restricted Pod Security Standard, for a pod and for a container. */}}
