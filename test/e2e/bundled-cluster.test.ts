@@ -1,21 +1,32 @@
 // The bundled cluster itself: what `up` promises, what it repairs, how a node is cut off, and that `down` leaves nothing. It takes the cluster
 // down at its end; every other scenario brings it up first.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { binary } from '../cluster/build.ts';
-import { attempt, run } from '../cluster/command.ts';
+import { attempt, run, type CommandResult } from '../cluster/command.ts';
 import { daemonProcess } from '../cluster/daemon.ts';
+import { natsReference } from '../cluster/image.ts';
 import { cut, heal, nodeAddress } from '../cluster/network.ts';
-import { exclusively, kubeconfigPath } from '../cluster/state.ts';
+import { containerdSocket } from '../cluster/node.ts';
+import { checkout, exclusively, kubeconfigPath, requireState, writeState } from '../cluster/state.ts';
 import { status } from '../cluster/status.ts';
 import { leftovers, tearDown } from '../cluster/teardown.ts';
 import { up } from '../cluster/up.ts';
+import { eventuallySeen } from '../lib/eventually.ts';
+import { figure } from '../lib/scenario.ts';
 
 const namespace = 'bundled-cluster';
 const pollMs = 500;
 const podsReadyMs = 120_000;
 /** 20 s without heartbeat, and the time until that is noticed and written. */
 const nodeGoneMs = 60_000;
+const startedMs = 120_000;
+const clusterProgram = join(checkout, 'test', 'cluster', 'main.ts');
 
 const serve = `const {appendFileSync,readFileSync}=require('fs');appendFileSync('/data/starts','1');
 require('http').createServer((_,r)=>r.end(require('os').hostname()+' '+readFileSync('/data/starts','utf8').length)).listen(5000)`;
@@ -77,6 +88,11 @@ const workload = [
     },
   },
 ];
+
+/** The command, as a person runs it. */
+async function command(...args: string[]): Promise<CommandResult> {
+  return attempt(process.execPath, [clusterProgram, ...args]);
+}
 
 async function kubectl(...args: string[]): Promise<string> {
   return run(await binary('kubectl'), ['--kubeconfig', kubeconfigPath, '--namespace', namespace, ...args]);
@@ -145,6 +161,12 @@ describe('the bundled cluster', () => {
     expect(await kubectl('get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[*].restartCount}')).toBe('0 0 0 0');
   });
 
+  test('gets a node back that is cut off when it is brought up again', async () => {
+    await cut(nodeAddress(2));
+    expect(await up()).toMatchObject({ kind: 'Kept', restarted: ['the network of node2'] });
+    expect((await status()).healthy).toBe(true);
+  });
+
   test('is only looked at by another `up`', async () => {
     expect(await up()).toMatchObject({ kind: 'Kept', restarted: [] });
   });
@@ -163,18 +185,74 @@ describe('the bundled cluster', () => {
     expect(await inPod(`fetch('http://pods-1.pods:5000').then((r)=>r.text())`)).toMatch(/^pods-1 /);
   });
 
+  test('takes an image onto every node', async () => {
+    const images = ['--address', containerdSocket('node1'), '--namespace', 'k8s.io', 'images'];
+    await run('ctr', [...images, 'remove', natsReference]);
+    expect(await command('load', natsReference)).toMatchObject({ code: 0, stdout: `${natsReference} is on every node.\n` });
+    expect(await run('ctr', [...images, 'list', '--quiet'])).toContain(natsReference);
+    expect(await command('load', 'docker.io/nobody/nothing:1')).toMatchObject({ code: 1 });
+  });
+
+  test('shows the log of each component, and the audit log', async () => {
+    expect((await command('logs', 'kubelet-node1')).stdout).toContain('kubelet');
+    expect((await command('logs', 'audit')).stdout).toContain('"kind":"Event"');
+    const unknown = await command('logs', 'nothing');
+    expect(unknown.code).toBe(1);
+    expect(unknown.stderr).toMatch(/no log of nothing\. There are: .*etcd/);
+  });
+
   test('refuses to change while another command changes it', async () => {
     await exclusively(async () => {
       await expect(up()).rejects.toThrow('Another command is changing the cluster');
     });
   });
 
-  test('leaves no process, mount, interface, namespace, firewall rule or control group behind', async () => {
-    expect((await leftovers()).length).toBeGreaterThan(0);
-    await exclusively(async () => tearDown());
+  test('of another checkout is left alone', async () => {
+    const state = await requireState();
+    await exclusively(async () => writeState({ ...state, owner: '/another/checkout' }));
+    try {
+      for (const args of [['up'], ['down'], ['load', natsReference], ['cut', 'node1'], ['heal', 'node1']]) {
+        const { code, stderr } = await command(...args);
+        expect({ args, code, stderr }).toEqual({
+          args,
+          code: 1,
+          stderr: expect.stringContaining('belongs to the checkout /another/checkout'),
+        });
+      }
+    } finally {
+      await exclusively(async () => writeState(state));
+    }
+    expect((await status()).healthy).toBe(true);
+  });
+
+  test('leaves no process, mount, interface, namespace, firewall rule or control group behind, and keeps its logs on demand', async () => {
+    const kept = await mkdtemp(join(tmpdir(), 'controlcluster-logs-'));
+    try {
+      expect((await leftovers()).length).toBeGreaterThan(0);
+      expect(await command('down', '--verify', '--keep-logs', kept)).toMatchObject({ code: 0, stderr: '' });
+      expect(await readdir(kept)).toEqual(expect.arrayContaining(['kube-apiserver.log', 'audit.log', 'kubelet-node4.log']));
+    } finally {
+      await rm(kept, { recursive: true });
+    }
     expect(await leftovers()).toEqual([]);
     expect((await attempt('ip', ['link', 'show', 'cc-bridge'])).code).not.toBe(0);
     // Once more, on nothing.
+    expect(await command('down', '--verify')).toMatchObject({ code: 0 });
+  });
+
+  test('comes up after an `up` that was killed', async () => {
+    const killed = spawn(process.execPath, [clusterProgram, 'up'], { stdio: 'ignore' });
+    const ended = once(killed, 'exit');
+    await eventuallySeen(async () => {
+      if ((await daemonProcess({ name: 'kubelet-node1', program: 'kubelet' })) === undefined) throw new Error('It has started no kubelet.');
+    }, startedMs);
+    killed.kill('SIGKILL');
+    await ended;
+    const before = performance.now();
+    expect(await up()).toEqual({ kind: 'Started' });
+    figure('bundled cluster: up, with what a killed one has left', performance.now() - before);
+    expect((await status()).healthy).toBe(true);
     await exclusively(async () => tearDown());
+    expect(await leftovers()).toEqual([]);
   });
 });
