@@ -9,10 +9,10 @@ import { findArchive } from './image.ts';
 import { cut, heal, nodeAddresses } from './network.ts';
 import type { NodeAddress } from './network.ts';
 import { requireRoot } from './prerequisites.ts';
-import { exclusively, kubeconfigPath, maximumNodes, readState, requireState } from './state.ts';
+import { exclusively, kubeconfigPath, maximumNodes, requireState } from './state.ts';
 import { componentNames, status } from './status.ts';
 import { leftovers, tearDown } from './teardown.ts';
-import { build, defaultNodes, load, refuseForeign, up } from './up.ts';
+import { build, defaultNodes, load, refuseForeign, runningState, up } from './up.ts';
 import type { Outcome } from './up.ts';
 
 const usage = `A real Kubernetes on this machine, for the demo and the tests. Needs Linux and root; needs no Docker.
@@ -20,7 +20,7 @@ const usage = `A real Kubernetes on this machine, for the demo and the tests. Ne
   npm run cluster -- up [--nodes N]       bring it up (1 to ${String(maximumNodes)} nodes, ${String(defaultNodes)} by default); repairs one that lost a part
   npm run cluster -- down [--keep-logs DIRECTORY] [--verify] [--force]
                                           remove all of it; keep the logs first; fail when anything is left;
-                                          also when another checkout owns it
+                                          also when it runs and another checkout owns it
   npm run cluster -- build                only make what the first \`up\` would have to make
   npm run cluster -- status               components and nodes; exit code 1 when one is not well
   npm run cluster -- kubeconfig           path of a kubeconfig with all rights
@@ -56,7 +56,7 @@ const commands: Readonly<Record<string, Command>> = {
   down: async (_, options) => {
     requireRoot();
     await exclusively(async () => {
-      const state = await readState();
+      const state = await runningState();
       if (state !== undefined && !options.force) refuseForeign(state, 'down');
       await tearDown(options.keepLogs);
     });

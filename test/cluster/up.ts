@@ -110,9 +110,8 @@ export async function load(state: ClusterState, archives: readonly Archive[], sa
 
 /** The state of the cluster that runs and is ours, to be repaired or left alone; undefined when everything is to be made anew. */
 async function stateToKeep(nodes: number | undefined): Promise<ClusterState | undefined> {
-  const state = await readState();
-  const running = await allProcesses();
-  if (state === undefined || running.length === 0) return undefined;
+  const state = await runningState();
+  if (state === undefined) return undefined;
   refuseForeign(state, 'up');
   if (state.phase === 'Starting') return undefined;
   if (nodes !== undefined && nodes !== state.nodes) {
@@ -121,6 +120,11 @@ async function stateToKeep(nodes: number | undefined): Promise<ClusterState | un
     );
   }
   return state;
+}
+
+/** The state of the cluster of which something runs. Of one that is only leftovers, any checkout may remove them. */
+export async function runningState(): Promise<ClusterState | undefined> {
+  return (await allProcesses()).length > 0 ? readState() : undefined;
 }
 
 /** Throws ClusterError when the cluster belongs to another checkout. */
