@@ -133,7 +133,10 @@ export class SidecarCluster {
   }
 
   call(pod: string, path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`http://127.0.0.1:${String(this.sidecar(pod).port)}${path}`, { ...init, signal: AbortSignal.timeout(15_000) });
+    return fetch(`http://127.0.0.1:${String(this.sidecar(pod).port)}${path}`, {
+      ...init,
+      signal: init.signal ?? AbortSignal.timeout(15_000),
+    });
   }
 
   async status(pod: string): Promise<MemberReport> {
@@ -157,6 +160,10 @@ export class SidecarCluster {
     };
     const patch = { metadata: { annotations: { [annotations.round]: JSON.stringify(round) } }, spec: { holderIdentity: '' } };
     await this.#kubectl(['patch', 'lease', leaderLeaseName(cluster), '--type=merge', '-p', JSON.stringify(patch)]);
+  }
+
+  async holder(): Promise<string> {
+    return this.#kubectl(['get', 'lease', leaderLeaseName(cluster), '--output', 'jsonpath={.spec.holderIdentity}']);
   }
 
   async waitPhases(phases: Readonly<Record<string, string>>, withinMs = 30_000): Promise<void> {
