@@ -9,7 +9,7 @@ import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
 import { decodeMessage, encodeJson, unpackFrames, type PeerRequest } from './core/message.ts';
 import type { Member, MemberConfig } from './core/state.ts';
-import type { Journal, LeaderLease, LogStream, OwnPod, Peers } from './ports.ts';
+import type { Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
 import { crash, parseLocated, recoverMember, reloadMember } from './recovery.ts';
 import { memberReport, outlineOf } from './member-report.ts';
@@ -48,6 +48,8 @@ export class Runtime {
   #publishing: AbortController | null = null;
   #readerGeneration = 0;
   #shown = '';
+  /** Settles when all that was given to the journal is durable or refused. */
+  #journalDrained: Promise<void> = Promise.resolve();
   #ticker: NodeJS.Timeout | null = null;
   #order: readonly string[] = [];
   #connectionProblem: string | null = null;
@@ -187,7 +189,7 @@ export class Runtime {
 
   #persist({ token, step: journalStep }: Extract<Effect, { kind: 'persist' }>): void {
     const member = this.#member;
-    this.#ports.journal.write(journalStep).then(
+    this.#journalDrained = this.#ports.journal.write(journalStep).then(
       (archived) => {
         if (archived !== null) this.#ports.log.warn({ ...archived }, 'discarded changes archived');
         if (member === this.#member) this.input({ kind: 'persisted', token });
@@ -205,12 +207,14 @@ export class Runtime {
   #readStream(afterSeq: number, hash: string): void {
     const generation = (this.#readerGeneration += 1);
     const member = this.#member;
-    this.#ports.stream.read(afterSeq, hash, (event) => {
+    const onEvent = (event: StreamEvent): void => {
       if (generation !== this.#readerGeneration || member !== this.#member) return;
       if (event.kind === 'frame') this.input({ kind: 'streamFrame', seq: event.seq, bytes: event.bytes });
       else if (event.kind === 'restarted') this.input({ kind: 'streamRestarted' });
       else this.input({ kind: 'stream', problem: event.kind === 'connected' ? null : event.reason });
-    });
+    };
+    // A disk that is slower than the network sets the pace.
+    this.#ports.stream.read(afterSeq, hash, onEvent, () => this.#journalDrained);
   }
 
   #publish(token: number, frame: Frame, expectedSeq: number): void {

@@ -2,7 +2,7 @@
 // Delivers each message of the stream once, in order, from a sequence on, and ends with a reason as soon as it cannot go on; whoever uses it
 // makes a new one. It does not judge gaps between sequences: a message may have been purged.
 import { performance } from 'node:perf_hooks';
-import { createInbox, type Msg } from 'nats';
+import { createInbox, type Msg, type NatsConnection } from 'nats';
 import { subscribe } from './connection.ts';
 import type { StreamApi } from './jetstream.ts';
 
@@ -14,6 +14,13 @@ const stallCheckMs = 250;
 /** What the server may send ahead of us. */
 const pullMessages = 256;
 const pullBytes = 8 * 1024 * 1024;
+const nanosPerMs = 1_000_000;
+const pull = JSON.stringify({
+  batch: pullMessages,
+  max_bytes: pullBytes,
+  expires: pullExpiresMs * nanosPerMs,
+  idle_heartbeat: heartbeatMs * nanosPerMs,
+});
 /** Refused pulls in a row, each asked again at once, before the consumer is given up. */
 const maxRefusals = 3;
 
@@ -26,6 +33,8 @@ interface Delivery {
 
 export interface ConsumptionHandler {
   message(seq: number, bytes: Uint8Array): void;
+  /** More is asked for when this has resolved. */
+  room(): Promise<void>;
   /** Nothing came during one pull. */
   idle(): void;
 }
@@ -45,68 +54,88 @@ export async function consume(
   handler: ConsumptionHandler,
   signal: AbortSignal,
 ): Promise<ConsumptionEnd> {
-  const { connection } = api;
   const consumer = await api.consumer(startSeq);
-  const inbox = createInbox();
-  const pull = JSON.stringify({
-    batch: pullMessages,
-    max_bytes: pullBytes,
-    expires: pullExpiresMs * nanosPerMs,
-    idle_heartbeat: heartbeatMs * nanosPerMs,
-  });
-  return await new Promise<ConsumptionEnd>((resolve) => {
-    let [consumerSeq, left, refusals, signAtMs] = [0, 0, 0, performance.now()];
-    let ended = false;
-    const end = (reason: ConsumptionEnd): void => {
-      if (ended) return;
-      ended = true;
+  return new Consumption(api.connection, `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, handler).run(signal);
+}
+
+class Consumption {
+  readonly #connection: NatsConnection;
+  readonly #next: string;
+  readonly #handler: ConsumptionHandler;
+  readonly #inbox = createInbox();
+  #consumerSeq = 0;
+  /** Of the pull that was asked for last. */
+  #left = 0;
+  #refusals = 0;
+  #signAtMs = performance.now();
+  #waitsForRoom = false;
+  #ended = false;
+  #end: (reason: ConsumptionEnd) => void = () => undefined;
+
+  constructor(connection: NatsConnection, next: string, handler: ConsumptionHandler) {
+    this.#connection = connection;
+    this.#next = next;
+    this.#handler = handler;
+  }
+
+  async run(signal: AbortSignal): Promise<ConsumptionEnd> {
+    const ended = new Promise<ConsumptionEnd>((resolve) => {
+      this.#end = (reason) => {
+        this.#ended = true;
+        resolve(reason);
+      };
+    });
+    const onAbort = (): void => this.#end('stopped');
+    const watchdog = setInterval(() => this.#watch(), stallCheckMs);
+    const subscription = subscribe(this.#connection, this.#inbox, (message) => this.#onMessage(message));
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+    else this.#ask();
+    try {
+      return await ended;
+    } finally {
       clearInterval(watchdog);
       signal.removeEventListener('abort', onAbort);
       subscription.unsubscribe();
-      resolve(reason);
-    };
-    const onAbort = (): void => {
-      end('stopped');
-    };
-    const ask = (): void => {
-      left = pullMessages;
-      connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, pull, { reply: inbox });
-    };
-    const onStatus = (code: number): void => {
-      if (code === 100) return;
-      if (code === 503 || (code === 409 && ++refusals > maxRefusals)) {
-        end('gone');
-        return;
-      }
-      if (code === 408 && left === pullMessages) handler.idle();
-      ask();
-    };
-    const onMessage = (message: Msg): void => {
-      if (ended) return;
-      signAtMs = performance.now();
-      if (message.subject === inbox) {
-        onStatus(message.headers?.code ?? 0);
-        return;
-      }
-      const delivery = parseDelivery(message.reply ?? '');
-      if (delivery.consumerSeq !== consumerSeq + 1) {
-        end('lost');
-        return;
-      }
-      consumerSeq = delivery.consumerSeq;
-      refusals = 0;
-      handler.message(delivery.streamSeq, message.data);
-      if (--left === 0 && !isOver()) ask();
-    };
-    const isOver = (): boolean => ended;
-    const watchdog = setInterval(() => {
-      if (connection.isClosed() || performance.now() - signAtMs > stallMs) end('stalled');
-    }, stallCheckMs);
-    const subscription = subscribe(connection, inbox, onMessage);
-    signal.addEventListener('abort', onAbort);
-    if (signal.aborted) end('stopped');
-    else ask();
-  });
-}
+    }
+  }
 
-const nanosPerMs = 1_000_000;
+  #watch(): void {
+    const silent = !this.#waitsForRoom && performance.now() - this.#signAtMs > stallMs;
+    if (silent || this.#connection.isClosed()) this.#end('stalled');
+  }
+
+  #ask(): void {
+    this.#left = pullMessages;
+    this.#connection.publish(this.#next, pull, { reply: this.#inbox });
+  }
+
+  async #askWithRoom(): Promise<void> {
+    this.#waitsForRoom = true;
+    await this.#handler.room();
+    this.#waitsForRoom = false;
+    this.#signAtMs = performance.now();
+    if (!this.#ended && !this.#connection.isClosed()) this.#ask();
+  }
+
+  #onMessage(message: Msg): void {
+    if (this.#ended) return;
+    this.#signAtMs = performance.now();
+    if (message.subject === this.#inbox) return this.#onStatus(message.headers?.code ?? 0);
+    const { streamSeq, consumerSeq } = parseDelivery(message.reply ?? '');
+    if (consumerSeq !== this.#consumerSeq + 1) return this.#end('lost');
+    this.#consumerSeq = consumerSeq;
+    this.#refusals = 0;
+    this.#handler.message(streamSeq, message.data);
+    this.#left -= 1;
+    if (this.#left === 0) void this.#askWithRoom();
+  }
+
+  #onStatus(code: number): void {
+    if (code === 100) return;
+    if (code === 409) this.#refusals += 1;
+    if (code === 503 || this.#refusals > maxRefusals) return this.#end('gone');
+    if (code === 408 && this.#left === pullMessages) this.#handler.idle();
+    void this.#askWithRoom();
+  }
+}

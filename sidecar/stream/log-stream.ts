@@ -28,11 +28,11 @@ export function createLogStream(options: LogStreamOptions): LogStream & { close(
   const closing = new AbortController();
   let reading = new AbortController();
   return {
-    read(afterSeq, hash, onEvent) {
+    read(afterSeq, hash, onEvent, room) {
       reading.abort();
       if (closing.signal.aborted) return;
       reading = new AbortController();
-      void new StreamReader(afterSeq, hash, { link, settings, mayCreate, sha256, log, onEvent, signal: reading.signal }).run();
+      void new StreamReader(afterSeq, hash, { link, settings, mayCreate, sha256, log, onEvent, room, signal: reading.signal }).run();
     },
     async lastSeq() {
       const { state } = link;

@@ -29,6 +29,7 @@ export interface ReaderOptions {
   readonly sha256: Sha256;
   readonly log: Logger;
   readonly onEvent: (event: StreamEvent) => void;
+  readonly room: () => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -122,6 +123,7 @@ export class StreamReader {
         this.#place = { seq, is: (other) => Buffer.compare(bytes, other) === 0 };
         this.#emit({ kind: 'frame', seq, bytes });
       },
+      room: this.#options.room,
       idle: () => {
         void this.#look(api, session);
       },

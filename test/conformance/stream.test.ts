@@ -32,7 +32,7 @@ describe.each([
   /** The stream exists and holds these frames. */
   async function fill(frames: readonly Frame[]): Promise<NotingReader> {
     const reader = new NotingReader();
-    stream.read(0, '', reader.onEvent);
+    stream.read(0, '', reader.onEvent, reader.room);
     await reader.until(() => {
       expect(reader.kinds).toContain('connected');
     });
@@ -51,10 +51,27 @@ describe.each([
     expect(await stream.lastSeq()).toBe(5);
   });
 
+  test('delivers one batch, and more only when there is room', async () => {
+    const frames = framesAfter(null, 600);
+    await fill(frames);
+    const slow = new NotingReader();
+    const release = slow.hold();
+    world.open(true).read(0, '', slow.onEvent, slow.room);
+    await slow.until(() => {
+      expect(slow.seqs).toHaveLength(256);
+    });
+    await publishAll(stream, framesAfter(frames.at(-1) ?? null, 50), 600);
+    expect(slow.seqs).toHaveLength(256);
+    release();
+    await slow.until(() => {
+      expect(slow.seqs).toHaveLength(650);
+    });
+  });
+
   test('is not created by a replica, which waits for it (I4)', async () => {
     const replica = world.open(false);
     const reader = new NotingReader();
-    replica.read(0, '', reader.onEvent);
+    replica.read(0, '', reader.onEvent, reader.room);
     await reader.until(() => {
       expect(reader.kinds).toContain('disconnected');
     });
@@ -123,7 +140,7 @@ describe.each([
     const frames = framesAfter(null, 4);
     await fill(frames);
     const reader = new NotingReader();
-    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent);
+    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent, reader.room);
     await reader.until(() => {
       expect(reader.seqs).toEqual([3, 4]);
     });
@@ -136,7 +153,7 @@ describe.each([
   ])('is read again from the first message by a reader with %s', async (_name, seq) => {
     await fill(framesAfter(null, 4));
     const reader = new NotingReader();
-    world.open(true).read(seq, 'f'.repeat(64), reader.onEvent);
+    world.open(true).read(seq, 'f'.repeat(64), reader.onEvent, reader.room);
     await reader.until(() => {
       expect(reader.seqs).toEqual([1, 2, 3, 4]);
     });
@@ -148,7 +165,7 @@ describe.each([
     await fill(frames);
     await world.purge(5);
     const reader = new NotingReader();
-    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent);
+    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent, reader.room);
     await reader.until(() => {
       expect(reader.seqs).toEqual([5, 6]);
     });
@@ -160,7 +177,7 @@ describe.each([
     await fill(frames.slice(0, 3));
     await world.save();
     const reader = new NotingReader();
-    stream.read(0, '', reader.onEvent);
+    stream.read(0, '', reader.onEvent, reader.room);
     await publishAll(stream, frames.slice(3), 3);
     await reader.until(() => {
       expect(reader.seqs).toEqual([1, 2, 3, 4, 5]);
@@ -210,7 +227,7 @@ describe.each([
     const frames = framesAfter(null, 4);
     const reader = await fill(frames.slice(0, 2));
     const second = new NotingReader();
-    stream.read(1, frames[0]?.hash ?? '', second.onEvent);
+    stream.read(1, frames[0]?.hash ?? '', second.onEvent, second.room);
     await publishAll(stream, frames.slice(2), 2);
     await second.until(() => {
       expect(second.seqs).toEqual([2, 3, 4]);

@@ -11,6 +11,7 @@ import { attemptKubectl, helm, kubectl } from '../lib/kubectl.ts';
 import { scenario } from '../lib/scenario.ts';
 
 const goneMs = 60_000;
+const backMs = 60_000;
 const here = ['--namespace', systemNamespace];
 
 scenario('chart', (cluster, step) => {
@@ -64,9 +65,11 @@ scenario('chart', (cluster, step) => {
 
   step('installed again, the same log goes on', async () => {
     await installed();
+    await eventuallySeen(async () => {
+      expect(await read('?consistency=linearizable')).toMatchObject({ value: { at: 3 }, uid: 3 });
+    }, backMs);
     await cluster.running();
     expect(await podUids()).toEqual(pods);
-    expect(await read('?consistency=linearizable')).toMatchObject({ value: { at: 3 }, uid: 3 });
     expect((await cluster.call(await cluster.leader(), 'PUT', '/v1/state/kept', { at: 4 })).status).toBe(200);
     expect((await cluster.agreed()).uid).toBe(4);
   });

@@ -96,8 +96,14 @@ interface Reading {
   seq: number;
   hash: string;
   told: string | null;
+  /** Messages since there was room; no more are delivered while it is waited for. */
+  batch: number;
+  waits: boolean;
   readonly onEvent: (event: StreamEvent) => void;
+  readonly room: () => Promise<void>;
 }
+
+const batchMessages = 256;
 
 const hashOf = (bytes: Uint8Array): string => {
   const frame = decodeFrame(bytes, sha256);
@@ -122,8 +128,8 @@ export class MemoryStream implements LogStream {
     this.#reading = null;
   }
 
-  read(afterSeq: number, hash: string, onEvent: (event: StreamEvent) => void): void {
-    this.#reading = { seq: afterSeq, hash, told: null, onEvent };
+  read(afterSeq: number, hash: string, onEvent: (event: StreamEvent) => void, room: () => Promise<void>): void {
+    this.#reading = { seq: afterSeq, hash, told: null, batch: 0, waits: false, onEvent, room };
     this.wake();
   }
 
@@ -162,7 +168,7 @@ export class MemoryStream implements LogStream {
 
   #deliver(): void {
     const reading = this.#reading;
-    if (reading === null) return;
+    if (reading === null || reading.waits) return;
     if (this.#server.available && this.#mayCreate) this.#server.create();
     const content = this.#server.available ? this.#server.content : null;
     if (content === null) {
@@ -177,10 +183,21 @@ export class MemoryStream implements LogStream {
     this.#tell(reading, '');
     for (const { seq, bytes } of content.messages) {
       if (reading !== this.#reading || seq <= reading.seq) continue;
+      if (reading.batch === batchMessages) return this.#wait(reading);
+      reading.batch += 1;
       reading.seq = seq;
       reading.hash = hashOf(bytes);
       reading.onEvent({ kind: 'frame', seq, bytes });
     }
+  }
+
+  #wait(reading: Reading): void {
+    reading.waits = true;
+    void reading.room().then(() => {
+      reading.waits = false;
+      reading.batch = 0;
+      this.wake();
+    });
   }
 
   #tell(reading: Reading, problem: string): void {

@@ -122,9 +122,20 @@ export async function memoryWorld(): Promise<StreamWorld> {
 /** What a reader was told, in order. */
 export class NotingReader {
   readonly events: StreamEvent[] = [];
+  #room: Promise<void> = Promise.resolve();
   readonly onEvent = (event: StreamEvent): void => {
     this.events.push(event);
   };
+  readonly room = (): Promise<void> => this.#room;
+
+  /** Has no room for more until the function that it returns is called. */
+  hold(): () => void {
+    let release = (): void => undefined;
+    this.#room = new Promise((resolve) => {
+      release = resolve;
+    });
+    return release;
+  }
 
   get kinds(): string[] {
     return this.events.map(({ kind }) => kind);
