@@ -182,7 +182,10 @@ describe('the bundled cluster', () => {
     expect(outcome.kind === 'Kept' ? [...outcome.restarted].sort() : outcome).toEqual(killed);
     expect((await status()).healthy).toBe(true);
     expect(await kubectl('get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[*].restartCount}')).toBe('0 0 0 0');
-    expect(await inPod(`fetch('http://pods-1.pods:5000').then((r)=>r.text())`)).toMatch(/^pods-1 /);
+    // A kubelet that has just started answers before it knows its pods.
+    await eventuallySeen(async () => {
+      expect(await inPod(`fetch('http://pods-1.pods:5000').then((r)=>r.text())`)).toMatch(/^pods-1 /);
+    }, podsReadyMs);
   });
 
   test('takes an image onto every node', async () => {
