@@ -4,7 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import { apiVersion, kind } from '../../common/names.ts';
-import type { EventRecord } from '../core/events.ts';
+import type { EventRecord } from '../core/event-record.ts';
 import { mergePatch, type KubeApi } from './kube-api.ts';
 import { eventKind, namespacedPath } from './resource-kind.ts';
 

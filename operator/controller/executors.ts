@@ -1,13 +1,16 @@
-// Carries out the actions of a plan. Each kind of action has its executor: a missing one is a compile error.
+// Carries out the actions of a plan. Each kind of write has its executor: a missing one is a compile error.
 // Every write that depends on what was observed carries it as a precondition; `stale` says that it no longer held, and the rest of the plan is void.
+// A write that the API server refuses voids nothing: the plan goes on to the status, which tells it.
 import { annotations, leaderLeaseName } from '../../common/names.ts';
 import { podOfIdentity } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
+import type { ControlClusterStatus } from '../../common/status.ts';
 import { AppError } from '../../common/errors.ts';
-import { digestOf, differences, isOurs } from '../core/drift.ts';
+import { differences, isOurs } from '../core/drift.ts';
 import { evidenceOfEnd } from '../core/leadership.ts';
 import { objectKey, type KubeObject, type ObservedLease } from '../core/observed.ts';
 import type { Action } from '../core/plan.ts';
+import { refusalKey, subjectOf, type Write } from '../core/writes.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { applyPatch, mergePatch, type Answer, type KubeApi } from './kube-api.ts';
 import type { ClusterMemory } from './observe.ts';
@@ -16,13 +19,14 @@ import { clusterKind, kindOf, leaseKind, namespacedPath, podKind } from './resou
 
 const fieldManager = 'controlcluster-operator';
 
-const firstRefusalRetryMs = 30_000;
-const maxRefusalRetryMs = 10 * 60_000;
-const status = { notFound: 404, conflict: 409 } as const;
+/** Doubled with each further refusal. An error of the API server's own (500) may pass soon, as when etcd changes its leader. */
+const firstRetryMs = { refused: 30_000, failed: 1_000 } as const;
+const maxRetryMs = 10 * 60_000;
+const status = { notFound: 404, conflict: 409, internalError: 500 } as const;
 
 export interface Context {
-  readonly api: KubeApi;
-  readonly events: EventRecorder;
+  readonly api: Pick<KubeApi, 'send'>;
+  readonly events: Pick<EventRecorder, 'record'>;
   readonly cluster: ControlCluster;
   readonly memory: ClusterMemory;
   /** The API server's answer to a write, ahead of the watch. */
@@ -35,25 +39,27 @@ export type Outcome =
   /** What was observed has changed meanwhile. */
   | { readonly kind: 'stale'; readonly afterMs: number };
 
-const done: Outcome = { kind: 'done' };
+type Refused = Extract<Answer, { kind: 'refused' }>;
+type Written = Extract<Outcome, { kind: 'done' | 'stale' }> | Refused;
+
+const done = { kind: 'done' } as const;
 /** By then the watch has told what is new. */
 const staleRetryMs = 100;
 /** The cache of pods is behind; it may take a while. */
 const behindRetryMs = 1_000;
-const stale: Outcome = { kind: 'stale', afterMs: staleRetryMs };
+const stale = { kind: 'stale', afterMs: staleRetryMs } as const;
 
-type Executors = { readonly [Kind in Action['kind']]: (action: Extract<Action, { kind: Kind }>, context: Context) => Promise<Outcome> };
+type Executors = { readonly [Kind in Write['kind']]: (write: Extract<Write, { kind: Kind }>, context: Context) => Promise<Written> };
 
 const executors: Executors = {
   applyObject: async ({ object, absent }, context) => {
-    if (absent && (await belongsToOthers(object, context)))
-      return refuse(object, 'an object of this name exists and belongs to something else', context);
+    const taken = absent ? await takenBy(object, context) : null;
+    if (taken !== null) return taken;
     const { api, memory } = context;
     const path = pathOf(object, context);
     const answer = await api.send('PATCH', path, { query: { fieldManager, force: 'true' }, body: object, contentType: applyPatch });
-    if (answer.kind === 'refused') return answer.status === status.conflict ? stale : refuse(object, answer.message, context);
+    if (answer.kind === 'refused') return answer.status === status.conflict ? stale : answer;
     const live = answer.body as KubeObject;
-    memory.refusals.delete(objectKey(object));
     memory.appliedMs.set(objectKey(object), performance.now());
     memory.tolerated.set(objectKey(object), differences(object, live).join());
     context.refresh(live);
@@ -67,65 +73,87 @@ const executors: Executors = {
     unlessStale(await remove(namespacedPath(podKind, context.cluster.metadata.namespace, pod), podUid, context), context),
 
   clearLease: async ({ lease, witness }, context) => {
-    if (witness === 'pod' && !(await podHasEnded(lease, context))) return { kind: 'stale', afterMs: behindRetryMs };
-    return writeLease(lease, {}, context);
+    if (witness === 'report') return writeLease(lease, {}, context);
+    // The cache of pods may be behind that of Leases: asks once more, before a healthy leader loses its Lease.
+    const { api, cluster } = context;
+    const answer = await api.send('GET', namespacedPath(podKind, cluster.metadata.namespace, podOfIdentity(lease.holder)));
+    if (answer.kind === 'refused' && answer.status !== status.notFound) return answer;
+    const hasEnded = evidenceOfEnd(lease, answer.kind === 'ok' ? podView(answer.body as KubeObject) : null) !== null;
+    return hasEnded ? writeLease(lease, {}, context) : { kind: 'stale', afterMs: behindRetryMs };
   },
 
   openRound: async ({ lease, round }, context) => writeLease(lease, { [annotations.round]: JSON.stringify(round) }, context),
-
-  writeStatus: async ({ status: next }, context) => {
-    const { metadata, apiVersion, kind } = context.cluster;
-    const path = `${namespacedPath(clusterKind, metadata.namespace, metadata.name)}/status`;
-    // The precondition keeps the high-water mark from falling behind one that another operator has written.
-    const { name, namespace, uid, resourceVersion } = metadata;
-    const body = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status: next };
-    const answer = await context.api.send('PATCH', path, { query: { fieldManager, force: 'true' }, body, contentType: applyPatch });
-    context.memory.statusWrittenMs = performance.now();
-    return unlessStale(answer, context);
-  },
-
-  recordEvent: async ({ event }, { events, cluster }) => {
-    await events.record(cluster, event);
-    return done;
-  },
-
-  planAgain: ({ afterMs }) => Promise.resolve({ kind: 'again', afterMs }),
 };
 
-/** Throws AppError api_unavailable when the API server cannot answer now, or refuses what the operator must be able to do. */
-export function execute(action: Action, context: Context): Promise<Outcome> {
-  const executor = executors[action.kind] as (action: Action, context: Context) => Promise<Outcome>;
-  return executor(action, context);
+/** Throws AppError api_unavailable when the API server cannot answer now, or refuses the status, so that there is nowhere to say it. */
+export async function execute(action: Action, context: Context): Promise<Outcome> {
+  switch (action.kind) {
+    case 'planAgain':
+      return { kind: 'again', afterMs: action.afterMs };
+    case 'recordEvent':
+      await context.events.record(context.cluster, action.event);
+      return done;
+    case 'writeStatus':
+      return writeStatus(action.status, context);
+    case 'clearLease':
+    case 'openRound':
+    case 'applyObject':
+    case 'deleteObject':
+    case 'deletePod':
+      return carryOut(action, context);
+  }
+}
+
+/** A refusal is remembered, so that the status tells it and the same write is not tried again at once. */
+async function carryOut(write: Write, context: Context): Promise<Outcome> {
+  const { memory, events, cluster } = context;
+  const executor = executors[write.kind] as (write: Write, context: Context) => Promise<Written>;
+  const written = await executor(write, context);
+  if (written.kind === 'stale') return written;
+  const key = refusalKey(write);
+  const before = memory.refusals.get(key);
+  memory.refusals.delete(key);
+  if (written.kind === 'refused') {
+    const { version } = subjectOf(write);
+    const attempts = before?.version === version ? before.attempts + 1 : 1;
+    const firstMs = written.status >= status.internalError ? firstRetryMs.failed : firstRetryMs.refused;
+    const retryMs = Math.min(maxRetryMs, firstMs * 2 ** Math.min(attempts - 1, 10));
+    memory.refusals.set(key, { version, message: written.message, attempts, retryAtMs: performance.now() + retryMs });
+    return { kind: 'again', afterMs: 0 };
+  }
+  if ('event' in write) await events.record(cluster, write.event);
+  return done;
+}
+
+async function writeStatus(next: ControlClusterStatus, context: Context): Promise<Outcome> {
+  const { metadata, apiVersion, kind } = context.cluster;
+  const path = `${namespacedPath(clusterKind, metadata.namespace, metadata.name)}/status`;
+  // The precondition keeps the high-water mark from falling behind one that another operator has written.
+  const { name, namespace, uid, resourceVersion } = metadata;
+  const body = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status: next };
+  const answer = await context.api.send('PATCH', path, { query: { fieldManager, force: 'true' }, body, contentType: applyPatch });
+  context.memory.statusWrittenMs = performance.now();
+  const written = unlessStale(answer, context);
+  if (written.kind === 'refused') throw new AppError('api_unavailable', written.message);
+  return written;
 }
 
 const pathOf = (object: KubeObject, { cluster }: Context): string =>
   namespacedPath(kindOf(object), cluster.metadata.namespace, object.metadata.name);
 
-/** The cache of pods may be behind that of Leases: asks once more, before a healthy leader loses its Lease. */
-async function podHasEnded(lease: ObservedLease, { api, cluster }: Context): Promise<boolean> {
-  const answer = await api.send('GET', namespacedPath(podKind, cluster.metadata.namespace, podOfIdentity(lease.holder)));
-  if (answer.kind === 'refused' && answer.status !== status.notFound) throw new AppError('api_unavailable', answer.message);
-  return evidenceOfEnd(lease, answer.kind === 'ok' ? podView(answer.body as KubeObject) : null) !== null;
-}
-
-async function belongsToOthers(object: KubeObject, context: Context): Promise<boolean> {
+/** Why the object must not be applied, though it was not seen; `null` when there is none of its name, or it is ours. */
+async function takenBy(object: KubeObject, context: Context): Promise<Refused | null> {
   const answer = await context.api.send('GET', pathOf(object, context));
-  return answer.kind === 'ok' && !isOurs(answer.body as KubeObject, context.cluster.metadata.uid);
-}
-
-/** Remembers the refusal, so that the status tells it and the same object is not sent again at once. */
-function refuse(object: KubeObject, message: string, { memory }: Context): Outcome {
-  const attempts = (memory.refusals.get(objectKey(object))?.attempts ?? 0) + 1;
-  const retryMs = Math.min(maxRefusalRetryMs, firstRefusalRetryMs * 2 ** Math.min(attempts - 1, 10));
-  memory.refusals.set(objectKey(object), { digest: digestOf(object), message, attempts, retryAtMs: performance.now() + retryMs });
-  return { kind: 'again', afterMs: 0 };
+  if (answer.kind === 'refused') return answer.status === status.notFound ? null : answer;
+  if (isOurs(answer.body as KubeObject, context.cluster.metadata.uid)) return null;
+  return { kind: 'refused', status: status.conflict, message: 'an object of this name exists and belongs to something else' };
 }
 
 const remove = (path: string, uid: string, { api }: Context): Promise<Answer> =>
   api.send('DELETE', path, { body: { preconditions: { uid }, propagationPolicy: 'Background' } });
 
 /** Frees the Lease and notes what is given, if it is still as it was observed. */
-async function writeLease(lease: ObservedLease, notes: Readonly<Record<string, string>>, context: Context): Promise<Outcome> {
+async function writeLease(lease: ObservedLease, notes: Readonly<Record<string, string>>, context: Context): Promise<Written> {
   const { namespace, name } = context.cluster.metadata;
   const body = {
     metadata: { resourceVersion: lease.resourceVersion, annotations: notes },
@@ -135,11 +163,8 @@ async function writeLease(lease: ObservedLease, notes: Readonly<Record<string, s
   return unlessStale(await context.api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
 }
 
-function unlessStale(answer: Answer, { refresh }: Context): Outcome {
-  if (answer.kind === 'refused') {
-    if (answer.status === status.conflict || answer.status === status.notFound) return stale;
-    throw new AppError('api_unavailable', answer.message);
-  }
+function unlessStale(answer: Answer, { refresh }: Context): Written {
+  if (answer.kind === 'refused') return answer.status === status.conflict || answer.status === status.notFound ? stale : answer;
   const object = answer.body as KubeObject | null;
   if (object !== null && object.kind !== 'Status') refresh(object);
   return done;

@@ -1,6 +1,6 @@
 // Plain JSON requests to the Kubernetes API server, on node:https. The generated client costs 90 MiB of resident memory, drops fields that its models do
 // not know (a pod's schedulingGroup), and opens a connection for each request.
-// A request that cannot be answered now throws AppError api_unavailable; a refusal is an outcome, with the API server's own words.
+// A request that cannot be answered now throws AppError api_unavailable; any other error is an outcome, with the API server's own words.
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { AppError } from '../../common/errors.ts';
@@ -9,7 +9,7 @@ import type { Requests } from './metrics.ts';
 
 export type Answer =
   | { readonly kind: 'ok'; readonly body: unknown }
-  /** 4xx: a repetition does not help by itself. */
+  /** An error of this very request: a repetition alone seldom helps. 500 is among them: so a type error in an apply or a failing webhook is answered. */
   | { readonly kind: 'refused'; readonly status: number; readonly message: string };
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -24,7 +24,8 @@ export const applyPatch = 'application/apply-patch+yaml';
 export const mergePatch = 'application/merge-patch+json';
 
 const requestTimeoutMs = 15_000;
-const tooManyRequests = 429;
+/** The API server, or what stands before it, has no time: nothing is said about the request itself. */
+const unavailableStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 /** Of requests; each watch has a connection of its own. */
 const maxSockets = 8;
 /** Of a line of a watch: the API server takes no object beyond 3 MiB. */
@@ -43,13 +44,11 @@ export class KubeApi {
 
   async send(method: Method, path: string, options: RequestOptions = {}): Promise<Answer> {
     const response = await this.#open(method, path, options, AbortSignal.timeout(requestTimeoutMs), this.#agent);
-    const text = await readAll(response).catch((error: unknown) => {
-      throw unavailable(method, path, error);
-    });
+    const text = await readAll(response, method, path);
     const status = response.statusCode ?? 0;
     if (status >= 200 && status < 300) return { kind: 'ok', body: text === '' ? null : parse(text) };
     const message = messageOf(text, status);
-    if (status >= 500 || status === tooManyRequests) throw new AppError('api_unavailable', `${method} ${path}: ${message}`);
+    if (unavailableStatuses.has(status)) throw new AppError('api_unavailable', `${method} ${path}: ${message}`);
     return { kind: 'refused', status, message };
   }
 
@@ -57,7 +56,8 @@ export class KubeApi {
   async *lines(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncGenerator<unknown, void> {
     const response = await this.#open('GET', path, { query }, signal, new Agent(this.#endpoint.tls));
     const status = response.statusCode ?? 0;
-    if (status !== 200) throw new AppError('api_unavailable', `watch of ${path}: ${messageOf(await readAll(response), status)}`);
+    if (status !== 200)
+      throw new AppError('api_unavailable', `watch of ${path}: ${messageOf(await readAll(response, 'GET', path), status)}`);
     let rest = '';
     try {
       for await (const chunk of response.setEncoding('utf8')) {
@@ -99,9 +99,13 @@ export class KubeApi {
   }
 }
 
-async function readAll(response: IncomingMessage): Promise<string> {
+async function readAll(response: IncomingMessage, method: Method, path: string): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
+  try {
+    for await (const chunk of response) chunks.push(chunk as Buffer);
+  } catch (error) {
+    throw unavailable(method, path, error);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 

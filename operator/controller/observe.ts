@@ -27,7 +27,7 @@ export interface ClusterMemory {
   readonly appliedMs: Map<string, number>;
   readonly refusals: Map<
     string,
-    { readonly digest: string; readonly message: string; readonly attempts: number; readonly retryAtMs: number }
+    { readonly version: string; readonly message: string; readonly attempts: number; readonly retryAtMs: number }
   >;
   statusWrittenMs: number;
 }
@@ -65,9 +65,9 @@ export function observe(sources: Sources): Observed {
     live: new Map(objects.map((object) => [objectKey(object), { object, tolerated: memory.tolerated.get(objectKey(object)) ?? '' }])),
     appliedAgoMs: new Map([...memory.appliedMs].map(([key, atMs]) => [key, nowMs - atMs])),
     refusals: new Map(
-      [...memory.refusals].map(([key, { digest, message, retryAtMs }]): [string, Refusal] => [
+      [...memory.refusals].map(([key, { version, message, retryAtMs }]): [string, Refusal] => [
         key,
-        { digest, message, retryInMs: retryAtMs - nowMs },
+        { version, message, retryInMs: retryAtMs - nowMs },
       ]),
     ),
     pods: sources.pods.map(podView),

@@ -1,16 +1,8 @@
-// Events: what changed between the status that was written last and the new one, and what the operator does by itself.
-// An Event is for people; nothing depends on one.
+// Events: what changed between the status that was written last and the new one. What the operator does by itself is told with the write (writes.ts).
 import type { Condition, ConditionType, ControlClusterStatus } from '../../common/status.ts';
+import type { EventRecord } from './event-record.ts';
 import type { Judgement } from './judgement.ts';
 import type { Observed } from './observed.ts';
-
-export interface EventRecord {
-  readonly type: 'Normal' | 'Warning';
-  readonly reason: string;
-  readonly message: string;
-  /** The pod that it is about, beside the cluster. */
-  readonly pod?: { readonly name: string; readonly uid: string };
-}
 
 /** The status in which a condition is bad news; `null` when its being False is only news. */
 const badNews: Readonly<Record<ConditionType, Condition['status'] | null>> = {

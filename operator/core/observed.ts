@@ -44,9 +44,10 @@ export interface LiveObject {
   readonly tolerated: string;
 }
 
-/** The API server has refused this object for a reason that a repetition does not cure. */
+/** The API server has answered a write with an error, for a reason that a repetition alone seldom cures. */
 export interface Refusal {
-  readonly digest: string;
+  /** Which write to its subject it was (`subjectOf`). */
+  readonly version: string;
   readonly message: string;
   readonly retryInMs: number;
 }
@@ -125,7 +126,7 @@ export interface Observed {
   readonly live: ReadonlyMap<string, LiveObject>;
   /** By `objectKey`: since this process last applied it. */
   readonly appliedAgoMs: ReadonlyMap<string, number>;
-  /** By `objectKey`. */
+  /** By `refusalKey`. */
   readonly refusals: ReadonlyMap<string, Refusal>;
   readonly pods: readonly ObservedPod[];
   readonly statefulSets: readonly ObservedStatefulSet[];

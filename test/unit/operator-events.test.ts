@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import { EventRecorder } from '../../operator/controller/event-recorder.ts';
 import type { Answer, RequestOptions } from '../../operator/controller/kube-api.ts';
-import type { EventRecord } from '../../operator/core/events.ts';
+import type { EventRecord } from '../../operator/core/event-record.ts';
 
 const about = (uid = 'u1') => ({ metadata: { name: 'trading', namespace: 'desk', uid } });
 const event = (message = 'it is so'): EventRecord => ({ type: 'Normal', reason: 'Sample', message });

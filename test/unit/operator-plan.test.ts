@@ -53,8 +53,7 @@ describe('the plan', () => {
 
   test('replaces a pod with its UID as precondition, and says so', () => {
     const one = healthy({ more: { statefulSets: [{ name: 'trading', updateRevision: 'r2' }] } });
-    expect(plan(one)[0]).toMatchObject({ kind: 'deletePod', pod: 'trading-1', podUid: 'trading-1-uid' });
-    expect(plan(one)[1]).toMatchObject({ kind: 'recordEvent', event: { reason: 'PodReplaced' } });
+    expect(plan(one)[0]).toMatchObject({ kind: 'deletePod', pod: 'trading-1', podUid: 'trading-1-uid', event: { reason: 'PodReplaced' } });
   });
 });
 
@@ -107,7 +106,8 @@ describe('objects', () => {
   });
 
   test('that the API server refused are tried again late, or when they changed', () => {
-    const refusals = (digest: string, retryInMs: number) => new Map([[objectKey(wanted), { digest, message: 'no', retryInMs }]]);
+    const refusals = (version: string, retryInMs: number) =>
+      new Map([['applyObject ConfigMap trading-config', { version, message: 'no', retryInMs }]]);
     const desired = desiring(wanted);
     expect(objectsPlan({ desired, refusals: refusals('d1', 5_000) })).toEqual(['planAgain']);
     expect(objectsPlan({ desired, refusals: refusals('d1', -1) })).toEqual(['applyObject']);
