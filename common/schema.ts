@@ -44,27 +44,32 @@ const disasterRecoverySchema = z.object({
     .describe('How disaster-recovery replicas are spread, in place of what template.spec says. Default: over hostnames, when possible.'),
 });
 
-const startupSchema = z.object({
-  policy: z
-    .enum(['All', 'Quorum'])
-    .default('All')
-    .describe(
-      'When a cluster without a leader may start. All: every member has reported, so that the most advanced log leads. Quorum: a majority has, once the timeout is over.',
-    ),
-  timeout: duration()
-    .default('5m')
-    .describe(
-      'How long the policy Quorum waits for all members before a majority is enough, for example 5m. The policy All waits without end.',
-    ),
-  divergedMember: z
-    .enum(['Archive', 'Block'])
-    .default('Archive')
-    .describe(
-      'What a starting member does whose log has parted from that of a leader that is at least as far. Archive: it sets its own changes aside in an archive and follows. Block: it waits for a person.',
-    ),
-});
-
 const isDuration = `matches(${JSON.stringify(durationForm.source)})`;
+const startupSchema = z
+  .object({
+    policy: z
+      .enum(['All', 'Quorum'])
+      .default('All')
+      .describe(
+        'When a cluster without a leader may start. All: every member has reported, so that the most advanced log leads. Quorum: a majority has, once the timeout is over.',
+      ),
+    timeout: duration()
+      .default('5m')
+      .describe('How long the policy Quorum waits for all until a majority is enough, 1s to 24h. The policy All waits without end.'),
+    divergedMember: z
+      .enum(['Archive', 'Block'])
+      .default('Archive')
+      .describe(
+        'What a starting member does whose log has parted from that of a leader that is at least as far. Archive: it sets its own changes aside in an archive and follows. Block: it waits for a person.',
+      ),
+  })
+  .meta(
+    rules({
+      rule: `!self.timeout.${isDuration} || (duration(self.timeout) >= duration('1s') && duration(self.timeout) <= duration('24h'))`,
+      message: 'timeout must be between 1s and 24h; to wait for all members without end, take the policy All',
+    }),
+  );
+
 const electionSchema = z
   .object({
     leaseDuration: duration()

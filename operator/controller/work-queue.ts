@@ -3,6 +3,8 @@
 const firstBackoffMs = 250;
 const maxBackoffMs = 60_000;
 const workers = 4;
+/** setTimeout fires at once when asked to wait for more than 2^31 - 1 ms. Who has to wait longer is looked at once a day. */
+const maxDelayMs = 24 * 60 * 60_000;
 
 interface Entry {
   /** `null`: nothing is asked for. */
@@ -27,19 +29,20 @@ export class WorkQueue {
     this.#onFailure = onFailure;
   }
 
-  /** Works on the key in `delayMs`, or earlier when that was asked for already. */
+  /** Works on the key in `delayMs`, or earlier: when that was asked for already, or after a day. */
   add(key: string, delayMs = 0): void {
     if (this.#stopped) return;
     const entry = this.#entries.get(key) ?? { dueMs: null, timer: null, running: false, failures: 0 };
     this.#entries.set(key, entry);
-    const dueMs = performance.now() + delayMs;
+    const cappedMs = Math.min(delayMs, maxDelayMs);
+    const dueMs = performance.now() + cappedMs;
     if (entry.dueMs !== null && entry.dueMs <= dueMs) return;
     entry.dueMs = dueMs;
     if (entry.timer !== null) clearTimeout(entry.timer);
     entry.timer = setTimeout(() => {
       entry.timer = null;
       if (!entry.running) this.#enqueue(key);
-    }, delayMs);
+    }, cappedMs);
   }
 
   start(): void {

@@ -64,6 +64,7 @@ describe('the API server refuses', () => {
     ],
     ['a duration without a unit', { startup: { timeout: '30' } }, `spec.startup.timeout: Invalid value: "30": ${duration}`],
     ['a duration in words', { startup: { timeout: '5 minutes' } }, 'spec.startup.timeout: Invalid value: "5 minutes": must be'],
+    ['a start after weeks', { startup: { timeout: '1000h' } }, 'timeout must be between 1s and 24h; to wait for all members without end'],
     ['a duration of nothing', { election: { retryPeriod: '0s' } }, `spec.election.retryPeriod: Invalid value: "0s": ${duration}`],
     ['a renewal that takes longer than the Lease', { election: { leaseDuration: '3s' } }, timing],
     ['a renewal in minutes, the Lease in seconds', { election: { leaseDuration: '30s', renewDeadline: '1m' } }, timing],

@@ -78,6 +78,20 @@ describe('the work queue', () => {
     await queue.stop();
   });
 
+  test('waits, however far the time is', async () => {
+    const { queue, runs } = held();
+    queue.start();
+    queue.add('a', 1_000 * 3_600_000);
+    queue.add('b', Number.POSITIVE_INFINITY);
+    queue.add('c', 50);
+    await eventually(() => {
+      expect(keysOf(runs)).toContain('c');
+    });
+    expect(keysOf(runs)).toEqual(['c']);
+    runs[0]?.end();
+    await queue.stop();
+  });
+
   test('runs a bounded number of keys at once', async () => {
     const { queue, runs, end } = held();
     queue.start();
