@@ -6,11 +6,11 @@ import { groupPath, podGroupKind, podMonitorKind, type ResourceKind } from './re
 
 const notFound = 404;
 
-export async function readCapabilities(api: KubeApi): Promise<Capabilities> {
+export async function readCapabilities(api: Pick<KubeApi, 'send'>): Promise<Capabilities> {
   return { podGroups: await offers(api, podGroupKind), podMonitors: await offers(api, podMonitorKind) };
 }
 
-async function offers(api: KubeApi, { apiVersion, plural }: ResourceKind): Promise<boolean> {
+async function offers(api: Pick<KubeApi, 'send'>, { apiVersion, plural }: ResourceKind): Promise<boolean> {
   const answer = await api.send('GET', groupPath(apiVersion));
   if (answer.kind === 'ok') return (answer.body as { resources: { name: string }[] }).resources.some(({ name }) => name === plural);
   if (answer.status === notFound) return false;

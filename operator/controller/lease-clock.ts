@@ -13,6 +13,8 @@ interface Sighting {
   readonly sign: string;
   seenMs: number;
   readonly proven: boolean;
+  /** It was found expired since. */
+  expired: boolean;
 }
 
 export interface LeaseSpec {
@@ -32,19 +34,33 @@ export class LeaseClock {
     this.#now = now;
   }
 
-  observe(lease: KubeObject): void {
+  /** True when it is renewed after it was found expired. */
+  observe(lease: KubeObject): boolean {
     const sign = signOfLife(lease);
     const before = this.#seen.get(keyOf(lease));
-    if (before?.sign === sign) return;
-    this.#seen.set(keyOf(lease), { sign, seenMs: this.#now(), proven: before !== undefined });
+    if (before?.sign === sign) return false;
+    this.#seen.set(keyOf(lease), { sign, seenMs: this.#now(), proven: before !== undefined, expired: false });
+    return before?.expired ?? false;
+  }
+
+  /** True once for each time that it was not renewed for so long. */
+  hasExpired(lease: KubeObject, lifetimeMs: number): boolean {
+    const sighting = this.#seen.get(keyOf(lease));
+    if (sighting === undefined || sighting.expired || this.#now() - sighting.seenMs <= lifetimeMs) return false;
+    sighting.expired = true;
+    return true;
   }
 
   forget(lease: KubeObject): void {
     this.#seen.delete(keyOf(lease));
   }
 
+  /** After a break of the watch: all ages begin anew, so that what does not renew expires anew. */
   resume(): void {
-    for (const sighting of this.#seen.values()) sighting.seenMs = this.#now();
+    for (const sighting of this.#seen.values()) {
+      sighting.seenMs = this.#now();
+      sighting.expired = false;
+    }
   }
 
   age(lease: KubeObject): LeaseAge {

@@ -1,7 +1,9 @@
 // watch → queue → observe → plan → apply, for all clusters.
 // A renewal of a Lease alone asks for no work; a Lease that is no longer renewed does. What only moves positions is looked at a little later.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { parseDurationMs } from '../../common/duration.ts';
+import { isAppError } from '../../common/errors.ts';
 import { annotations, labels } from '../../common/names.ts';
 import { memberReportSchema, parseAnnotation } from '../../common/report.ts';
 import { controlClusterSchema, type ControlCluster } from '../../common/schema.ts';
@@ -26,14 +28,17 @@ const coalesceMs = 20;
 const positionDelayMs = 1_000;
 const leaseSweepMs = 500;
 const capabilityRefreshMs = 5 * 60_000;
+/** Until they are known for the first time. */
+const capabilityRetryMs = 1_000;
 
 export interface ReconcilerOptions {
-  readonly api: KubeApi;
+  readonly api: Pick<KubeApi, 'send' | 'lines'>;
   readonly settings: SidecarSettings;
   /** Name of this replica, in Events. */
   readonly instance: string;
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly capabilityRefreshMs?: number;
 }
 
 export class Reconciler {
@@ -45,10 +50,8 @@ export class Reconciler {
   readonly #clock = new LeaseClock(() => performance.now());
   readonly #queue: WorkQueue;
   readonly #memories = new Map<string, ClusterMemory>();
-  /** Leases that were found expired, so that each is told once. */
-  readonly #expired = new Set<string>();
-  readonly #timers: NodeJS.Timeout[] = [];
-  #stopped = false;
+  readonly #stopping = new AbortController();
+  #sweep: NodeJS.Timeout | undefined;
   #capabilities: Capabilities = { podGroups: false, podMonitors: false };
   #refreshing: Promise<void> = Promise.resolve();
 
@@ -72,26 +75,35 @@ export class Reconciler {
 
   /** Resolves when everything was listed once; work begins then. */
   async start(): Promise<void> {
-    await this.#refreshCapabilities();
-    await Promise.all([this.#clusters.start(), this.#pods.start(), ...[...this.#owned.values()].map((cache) => cache.start())]);
-    if (this.#stopped) return;
-    this.#timers.push(
-      setInterval(() => {
-        this.#sweepLeases();
-      }, leaseSweepMs),
-      setInterval(() => {
-        this.#refreshing = this.#refreshCapabilities();
-      }, capabilityRefreshMs),
-    );
+    const caches = this.#caches();
+    const known = Promise.withResolvers<undefined>();
+    this.#refreshing = this.#followCapabilities(() => {
+      known.resolve(undefined);
+    });
+    await Promise.race([known.promise, this.#refreshing]);
+    await Promise.all(caches.map((cache) => cache.start()));
+    if (this.#isStopped()) return;
+    this.#sweep = setInterval(() => {
+      this.#sweepLeases();
+    }, leaseSweepMs);
     this.#queue.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#stopping.abort();
+    clearInterval(this.#sweep);
+    // The caches first: whoever waits for one to be filled goes on then.
+    await Promise.all(this.#caches().map((cache) => cache.stop()));
     await this.#refreshing;
     await this.#queue.stop();
-    await Promise.all([this.#clusters, this.#pods, ...this.#owned.values()].map((cache) => cache.stop()));
+  }
+
+  #caches(): WatchCache[] {
+    return [this.#clusters, this.#pods, ...this.#owned.values()];
+  }
+
+  #isStopped(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   #watchOwned(kind: ResourceKind): WatchCache {
@@ -119,15 +131,11 @@ export class Reconciler {
 
   #leaseChanged(object: KubeObject | null, before: KubeObject | null, group: string): void {
     if (object === null) {
-      if (before !== null) {
-        this.#clock.forget(before);
-        this.#expired.delete(`${group}/${before.metadata.name}`);
-      }
+      if (before !== null) this.#clock.forget(before);
       this.#queue.add(group, coalesceMs);
       return;
     }
-    this.#clock.observe(object);
-    const wasExpired = this.#expired.delete(`${group}/${object.metadata.name}`);
+    const wasExpired = this.#clock.observe(object);
     if (before === null || wasExpired || leaseOutline(object) !== leaseOutline(before)) this.#queue.add(group, coalesceMs);
     else if (reportText(object) !== reportText(before)) {
       const moved = reportOutline(object) === reportOutline(before);
@@ -142,11 +150,8 @@ export class Reconciler {
       const cluster = this.#cluster(group);
       const leaderMs = cluster === null ? reportLifetimeMs : parseDurationMs(cluster.spec.election.leaseDuration);
       for (const lease of leases?.of(group) ?? []) {
-        const key = `${group}/${lease.metadata.name}`;
         const lifetimeMs = lease.metadata.annotations?.[annotations.report] === undefined ? leaderMs : reportLifetimeMs;
-        if (this.#expired.has(key) || this.#clock.age(lease).ageMs <= lifetimeMs) continue;
-        this.#expired.add(key);
-        this.#queue.add(group);
+        if (this.#clock.hasExpired(lease, lifetimeMs)) this.#queue.add(group);
       }
     }
   }
@@ -210,6 +215,23 @@ export class Reconciler {
     }
   }
 
+  /** Until it is stopped. A discovery that fails leaves what is known as it is; before anything is known it is tried again soon. */
+  async #followCapabilities(onKnown: () => void): Promise<void> {
+    const { log, capabilityRefreshMs: refreshMs = capabilityRefreshMs } = this.#options;
+    let pauseMs = capabilityRetryMs;
+    while (!this.#isStopped()) {
+      try {
+        await this.#refreshCapabilities();
+        pauseMs = refreshMs;
+        onKnown();
+      } catch (error) {
+        if (!isAppError(error)) throw error;
+        log.warn({ err: error }, 'discovery failed');
+      }
+      await delay(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+    }
+  }
+
   async #refreshCapabilities(): Promise<void> {
     const found = await readCapabilities(this.#options.api);
     const wanted: [boolean, ResourceKind][] = [
@@ -217,6 +239,7 @@ export class Reconciler {
       [found.podMonitors, podMonitorKind],
     ];
     for (const [offered, kind] of wanted) {
+      if (this.#isStopped()) return;
       const cache = this.#owned.get(kind.kind);
       if (offered && cache === undefined) await this.#watchOwned(kind).start();
       if (!offered && cache !== undefined) {

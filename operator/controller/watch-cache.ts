@@ -126,8 +126,7 @@ export class WatchCache {
     try {
       for await (const line of this.#api.lines(collectionPath(this.kind), query, signal)) {
         watchdog.refresh();
-        this.#resume();
-        if (!this.#take(line as { type: string; object: KubeObject & { code?: number } })) return;
+        this.#take(line as { type: string; object: KubeObject & { code?: number; message?: string } });
       }
     } finally {
       clearTimeout(watchdog);
@@ -140,17 +139,16 @@ export class WatchCache {
     this.#failures = 0;
   }
 
-  /** False when the watch cannot go on. */
-  #take({ type, object }: { type: string; object: KubeObject & { code?: number } }): boolean {
+  /** Throws AppError api_unavailable when the API server says that the watch cannot go on. */
+  #take({ type, object }: { type: string; object: KubeObject & { code?: number; message?: string } }): void {
     if (type === 'ERROR') {
       if (object.code === gone) this.#resourceVersion = '';
-      this.#log.info({ code: object.code }, 'watch ended by the API server');
-      return false;
+      throw new AppError('api_unavailable', `watch of ${this.kind.plural}: ${object.message ?? ''} (${String(object.code)})`);
     }
+    this.#resume();
     if (type === 'DELETED') this.#remove(object);
     else if (type !== 'BOOKMARK') this.#put(object);
     this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
-    return true;
   }
 
   #put(object: KubeObject): void {

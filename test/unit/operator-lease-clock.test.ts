@@ -54,6 +54,29 @@ describe('the lease clock', () => {
     expect(clock.age(lease(first)).ageMs).toBe(0);
   });
 
+  test('tells once that a Lease has expired, and when it is renewed after that', () => {
+    const { clock, pass } = started();
+    clock.observe(lease(first));
+    pass(700);
+    expect(clock.hasExpired(lease(first), 700)).toBe(false);
+    pass(1);
+    expect([clock.hasExpired(lease(first), 700), clock.hasExpired(lease(first), 700)]).toEqual([true, false]);
+    expect(clock.observe(lease(first))).toBe(false);
+    expect(clock.observe(lease({ ...first, renewTime: 'y' }))).toBe(true);
+    expect(clock.observe(lease({ ...first, renewTime: 'z' }))).toBe(false);
+  });
+
+  test('tells again that it has expired when it is not renewed after a break of the watch either', () => {
+    const { clock, pass } = started();
+    clock.observe(lease(first));
+    pass(701);
+    expect(clock.hasExpired(lease(first), 700)).toBe(true);
+    clock.resume();
+    expect(clock.hasExpired(lease(first), 700)).toBe(false);
+    pass(701);
+    expect(clock.hasExpired(lease(first), 700)).toBe(true);
+  });
+
   test('forgets what was deleted', () => {
     const { clock } = started();
     clock.observe(lease(first));

@@ -156,6 +156,22 @@ describe('the watch cache', () => {
     await cache.stop();
   });
 
+  test('counts an error in the watch as a break: it waits longer each time, and lists again after the third', async () => {
+    const { server, cache } = started([pod('a', '3')]);
+    await cache.start();
+    server.resourceVersion = '40';
+    for (let at = 1; at <= 3; at += 1) {
+      await eventually(() => {
+        expect(server.watches).toHaveLength(at);
+      }, 4_000);
+      server.push('ERROR', { kind: 'Status', code: 500, message: 'etcdserver: no leader', metadata: {} });
+    }
+    await eventually(() => {
+      expect(server.lists).toHaveLength(2);
+    }, 4_500);
+    await cache.stop();
+  }, 15_000);
+
   test('takes the answer to a write ahead of the watch, and no older news after it', async () => {
     const { server, cache, changes, names } = started([pod('a', '3')]);
     await cache.start();
