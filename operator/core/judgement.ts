@@ -25,7 +25,7 @@ export function judge(observed: Observed): Judgement {
   const members = membersOf(observed);
   const leadership = judgeLeadership(cluster, leaderLease, members, pods);
   const start = decideStartRound(observed, members, leadership);
-  const rollout = decideRollout(observed, members, leadership);
+  const rollout = decideRollout(observed, members, leadership, start);
   const paused = cluster.metadata.annotations?.[annotations.paused] === 'true';
   const writes = paused ? [] : writesOf(observed, leadership, start, rollout);
   return { members, leadership, start, rollout, paused, writes, hindrance: hindranceOf(observed, writes) };
