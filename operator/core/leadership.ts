@@ -20,7 +20,8 @@ export type Witness = 'pod' | 'report';
 const kubeletResolutionMs = 1_000;
 
 /**
- * Why the process that holds the Lease cannot be alive any more; `null` when it may be.
+ * Why the process that holds the Lease cannot be alive any more; `null` when it may be. The pod's status alone does not tell a restart from the start:
+ * that a later process runs is known by its report.
  * Times of the pod's status and of the Lease come from one node, so that they may be compared; they keep a stale pod status from clearing the Lease
  * of a process that was started since.
  */
@@ -34,8 +35,6 @@ export function evidenceOfEnd(lease: ObservedLease, pod: ObservedPod | null): st
   const ended = sidecar.state.kind === 'terminated' ? sidecar.state : sidecar.state.kind === 'waiting' ? sidecar.last : null;
   if (ended !== null && (lease.acquiredAtMs === null || lease.acquiredAtMs < ended.finishedAtMs + kubeletResolutionMs))
     return `container ${sidecar.name} of pod ${name} has ended with exit code ${String(ended.exitCode)}`;
-  if (sidecar.state.kind === 'running' && lease.acquiredAtMs !== null && lease.acquiredAtMs < sidecar.state.startedAtMs)
-    return `container ${sidecar.name} of pod ${name} was restarted`;
   return null;
 }
 

@@ -39,7 +39,6 @@ describe('leadership', () => {
     ['its pod was evicted', { leader: 'trading-0', members: { 'trading-0': { pod: { finished: 'Evicted' } } } }],
     ['its sidecar has ended', held(sidecar({ kind: 'terminated', ...ended(nowMs) }))],
     ['its sidecar waits to be restarted', held(sidecar({ kind: 'waiting', reason: 'CrashLoopBackOff', message: '' }, ended(nowMs)))],
-    ['its sidecar was restarted since', held(sidecar(running(nowMs), ended(nowMs)))],
     ['a later process reports from its pod', { leader: 'trading-0', leaderLease: { holder: 'trading-0_trading-0-uid_before' } }],
   ])('is gone when %s', (_, scene) => {
     expect(leadership(scene).kind).toBe('gone');
@@ -50,6 +49,11 @@ describe('leadership', () => {
     ['its sidecar runs', held(sidecar(running(acquiredAtMs - 5_000)))],
     ['the end that is told is that of a process before it', held(sidecar({ kind: 'terminated', ...ended(acquiredAtMs - 2_000) }))],
     ['the restart that is told is its own start', held(sidecar(running(acquiredAtMs - 1_000), ended(acquiredAtMs - 2_000)))],
+    ['the clock of its node was put back since its start', held(sidecar(running(acquiredAtMs + 3_600_000)))],
+    [
+      'the clock of its node was put back since its restart',
+      held(sidecar(running(acquiredAtMs + 3_600_000), ended(acquiredAtMs + 3_600_000))),
+    ],
     [
       'another session is told of, but not renewed',
       { leader: 'trading-0', leaderLease: { holder: 'trading-0_trading-0-uid_next' }, members: { 'trading-0': { ageMs: 9_000 } } },
