@@ -14,7 +14,8 @@ const maxRemembered = 4_096;
 /** Each cluster: this many at once, then one each `refillMs`. */
 const burst = 25;
 const refillMs = 10_000;
-const maxNoteLength = 1_024;
+/** The API server takes no longer one. */
+const maxNoteBytes = 1_024;
 const controller = 'controlcluster.io/operator';
 
 interface Repeated {
@@ -60,7 +61,8 @@ export class EventRecorder {
   }
 
   async #write(regarding: Regarded, { type, reason, message }: EventRecord): Promise<void> {
-    const note = message.slice(0, maxNoteLength);
+    // Streaming leaves out a character of which only a part is there.
+    const note = new TextDecoder().decode(Buffer.from(message).subarray(0, maxNoteBytes), { stream: true });
     const key = createHash('sha256')
       .update(JSON.stringify([regarding.uid, type, reason, note]))
       .digest('hex');

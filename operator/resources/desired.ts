@@ -1,5 +1,5 @@
 // All objects that a ControlCluster wants, complete and in the order in which to apply them (server-side apply, one field manager).
-// A pure function of its arguments. An object that a smaller specification no longer names (a Lease beyond `disasterRecovery.replicas`) goes with its owner.
+// A pure function of its arguments. What a smaller specification no longer names (a Lease beyond `disasterRecovery.replicas`) is surplus: the plan deletes it.
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { ControlCluster } from '../../common/schema.ts';
 import { role, roleBinding, serviceAccount } from './access.ts';

@@ -6,12 +6,13 @@ import { z } from 'zod';
 import { configDirectory, dataDirectory, runDirectory } from '../../common/names.ts';
 import { ownVolumePrefix } from '../../common/schema.ts';
 import type { ControlCluster } from '../../common/schema.ts';
+import { processPortName } from './service.ts';
 
 const container = z.looseObject({
   name: z.string().min(1),
   env: z.array(z.looseObject({ name: z.string() })).optional(),
   volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })).optional(),
-  ports: z.array(z.looseObject({ containerPort: z.int(), protocol: z.string().optional() })).optional(),
+  ports: z.array(z.looseObject({ name: z.string().optional(), containerPort: z.int(), protocol: z.string().optional() })).optional(),
 });
 
 const podSpec = z.looseObject({
@@ -94,6 +95,13 @@ function containerConflict(cluster: ControlCluster, template: UserPodSpec): Inva
           fieldName([list, at, 'ports', port]),
           'PortTaken',
           `${String(cluster.spec.port)} is the port of the Process API; choose another, here or in spec.port`,
+        );
+      const named = ports.findIndex((each) => each.name === processPortName);
+      if (named >= 0)
+        return taken(
+          fieldName([list, at, 'ports', named, 'name']),
+          'PortNameTaken',
+          `${processPortName} is the port of the Process API, which the Services find by this name; choose another`,
         );
       const mount = volumeMounts.findIndex(
         (each) => each.name.startsWith(ownVolumePrefix) || ownDirectories.some((own) => covers(own, each.mountPath)),

@@ -63,10 +63,13 @@ describe('the event recorder', () => {
     expect(sent).toHaveLength(26);
   });
 
-  test('cuts a note to what the API server takes', async () => {
+  test.each([
+    ['x', 1_024],
+    ['…', 341],
+  ])('cuts a note of %s to the bytes that the API server takes, and no character in two', async (letter, kept) => {
     const { sent, events } = recorder();
-    await events.record(about(), event('x'.repeat(5_000)));
-    expect(sent[0]?.body.note).toHaveLength(1_024);
+    await events.record(about(), event(letter.repeat(5_000)));
+    expect(sent[0]?.body.note).toBe(letter.repeat(kept));
   });
 
   test.each<[string, () => Answer]>([

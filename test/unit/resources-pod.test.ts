@@ -213,6 +213,12 @@ describe('a template that cannot be joined with the sidecar is refused:', () => 
       'PortTaken',
       'containers[1].ports[0]',
     ],
+    [
+      'the name of that port',
+      { containers: [control], initContainers: [{ name: 'b', ports: [{ name: 'process', containerPort: 8080 }] }] },
+      'PortNameTaken',
+      'initContainers[0].ports[0].name',
+    ],
     ['the journal in a container', mount('controlcluster-data', '/data'), 'MountTaken', 'containers[0].volumeMounts[0]'],
     ['the token in a container', mount('controlcluster-token', '/data'), 'MountTaken', 'containers[0].volumeMounts[0]'],
     ['a volume over the configuration', mount('mine', '/etc/controlcluster'), 'MountTaken', 'containers[0].volumeMounts[0]'],
