@@ -3,7 +3,7 @@
 // It does not fence: what the active operator writes carries preconditions, and the members' votes decide what matters.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { AppError } from '../../common/errors.ts';
+import { AppError, isAppError } from '../../common/errors.ts';
 import type { KubeApi } from './kube-api.ts';
 import { leaseKind, namespacedPath } from './resource-kind.ts';
 
@@ -28,18 +28,21 @@ interface LeaseBody {
 }
 
 const notFound = 404;
+const conflict = 409;
 const now = (): string => new Date().toISOString().replace('Z', '000Z');
 
 export class LeaderElection {
-  readonly #api: KubeApi;
+  readonly #api: Pick<KubeApi, 'send'>;
   readonly #options: ElectionOptions;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   #seen = { resourceVersion: '', atMs: 0 };
   #held: LeaseBody | null = null;
   #renewedMs = 0;
+  /** What was logged last; the same again is not. */
+  #complaint = '';
 
-  constructor(api: KubeApi, options: ElectionOptions, log: Logger) {
+  constructor(api: Pick<KubeApi, 'send'>, options: ElectionOptions, log: Logger) {
     this.#api = api;
     this.#options = options;
     this.#log = log;
@@ -79,7 +82,20 @@ export class LeaderElection {
   async release(): Promise<void> {
     const held = this.#held;
     this.#held = null;
-    if (held !== null) await this.#write({ ...held, spec: { ...held.spec, holderIdentity: '', renewTime: now() } });
+    if (held === null) return;
+    try {
+      await this.#write({ ...held, spec: { ...held.spec, holderIdentity: '', renewTime: now() } });
+    } catch (error) {
+      // Another replica takes it when it has run out.
+      this.#complain(error);
+    }
+  }
+
+  /** Throws what is no failure of operation. */
+  #complain(error: unknown): void {
+    if (!isAppError(error)) throw error;
+    if (this.#complaint !== error.detail) this.#log.warn({ err: error }, 'leader election interrupted');
+    this.#complaint = error.detail;
   }
 
   async #pause(): Promise<void> {
@@ -100,12 +116,12 @@ export class LeaderElection {
       }
       const written = await this.#write({ ...lease, spec: this.#specFor(lease) });
       if (written === null) return false;
+      this.#complaint = '';
       this.#held = written;
       this.#renewedMs = startedMs;
       return true;
     } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      this.#log.warn({ err: error }, 'leader election interrupted');
+      this.#complain(error);
       return false;
     }
   }
@@ -145,6 +161,8 @@ export class LeaderElection {
       lease.metadata.resourceVersion === undefined
         ? await this.#api.send('POST', namespacedPath(leaseKind, namespace), { body })
         : await this.#api.send('PUT', namespacedPath(leaseKind, namespace, leaseName), { body });
-    return answer.kind === 'ok' ? (answer.body as LeaseBody) : null;
+    if (answer.kind === 'ok') return answer.body as LeaseBody;
+    if (answer.status === conflict || answer.status === notFound) return null;
+    throw new AppError('api_unavailable', answer.message);
   }
 }

@@ -19,6 +19,7 @@ import { LeaseClock, leaseSpec } from './lease-clock.ts';
 import type { Metrics } from './metrics.ts';
 import { newMemory, observe, type ClusterMemory } from './observe.ts';
 import { clusterKind, leaseKind, ownedKinds, podGroupKind, podKind, podMonitorKind, type ResourceKind } from './resource-kind.ts';
+import { reportUnreadable } from './unreadable.ts';
 import { WatchCache } from './watch-cache.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -173,9 +174,7 @@ export class Reconciler {
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
       const message = `This version of the operator cannot read ${issue?.path.join('.') ?? 'it'}: ${issue?.message ?? ''}. Apply the CRD that belongs to it.`;
-      const { name, uid = '' } = object.metadata;
-      const about = { metadata: { name, namespace: object.metadata.namespace ?? '', uid } };
-      await this.#events.record(about, { type: 'Warning', reason: 'Unreadable', message });
+      await reportUnreadable(object, message, this.#options.api, this.#events);
       return;
     }
     try {

@@ -2,10 +2,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { AppError } from '../../common/errors.ts';
-import type { Answer } from '../../operator/controller/kube-api.ts';
+import type { Answer, RequestOptions } from '../../operator/controller/kube-api.ts';
 import { Metrics } from '../../operator/controller/metrics.ts';
 import { Reconciler } from '../../operator/controller/reconciler.ts';
-import { collectionPath, groupPath, podGroupKind, podMonitorKind } from '../../operator/controller/resource-kind.ts';
+import { clusterKind, collectionPath, groupPath, podGroupKind, podMonitorKind } from '../../operator/controller/resource-kind.ts';
 import { sidecarSettings } from '../lib/control-cluster.ts';
 import { eventually } from '../lib/eventually.ts';
 
@@ -18,9 +18,11 @@ const unavailable = (): never => {
 function started(answers: Map<string, () => Answer>) {
   const asked: string[] = [];
   const watched: string[] = [];
+  const written: { path: string; body: unknown }[] = [];
   const api = {
-    send: async (_method: string, path: string): Promise<Answer> => {
+    send: async (method: string, path: string, { body }: RequestOptions = {}): Promise<Answer> => {
       asked.push(path);
+      if (method !== 'GET') written.push({ path, body });
       await Promise.resolve();
       return answers.get(path)?.() ?? { kind: 'ok', body: { metadata: { resourceVersion: '1' }, items: [], resources: [] } };
     },
@@ -42,7 +44,7 @@ function started(answers: Map<string, () => Answer>) {
     capabilityRefreshMs: 5,
   });
   stop = () => reconciler.stop();
-  return { reconciler, watched, times: (path: string) => asked.filter((one) => one === path).length };
+  return { reconciler, watched, written, times: (path: string) => asked.filter((one) => one === path).length };
 }
 let stop = (): Promise<void> => Promise.resolve();
 afterEach(() => stop());
@@ -112,5 +114,34 @@ describe('the reconciler', () => {
     });
     await reconciler.stop();
     await starting;
+  });
+
+  test('says of a cluster that it cannot read why, once, and keeps the rest of its status', async () => {
+    const available = { type: 'Available', status: 'True', reason: 'LeaderIsOpen', message: '' };
+    const cluster = (name: string, conditions: object[]) => ({
+      metadata: { name, namespace: 'desk', uid: name, resourceVersion: '3' },
+      spec: { members: 'three' },
+      status: { conditions },
+    });
+    const listing = (items: object[]) => (): Answer => ({ kind: 'ok', body: { metadata: { resourceVersion: '1' }, items } });
+    const { reconciler, written } = started(new Map([[collectionPath(clusterKind), listing([cluster('trading', [available])])]]));
+    await reconciler.start();
+    await eventually(() => {
+      expect(written).toHaveLength(2);
+    });
+    const [patch, event] = written;
+    expect(patch?.path).toMatch(/desk\/controlclusters\/trading\/status$/);
+    const { status } = patch?.body as { status: { conditions: { message: string }[] } };
+    expect(status).toEqual({ conditions: [available, expect.objectContaining({ type: 'Progressing', reason: 'Unreadable' })] });
+    expect(event?.body).toMatchObject({ reason: 'Unreadable', note: expect.stringContaining('spec.members') });
+
+    await reconciler.stop();
+    const said = cluster('said', status.conditions);
+    const again = started(new Map([[collectionPath(clusterKind), listing([said, cluster('last', [])])]]));
+    await again.reconciler.start();
+    await eventually(() => {
+      expect(again.written).toHaveLength(2);
+    });
+    expect(again.written.filter(({ path }) => path.includes('said'))).toEqual([]);
   });
 });
