@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { annotations, leaderLeaseName } from '../../common/names.ts';
 import type { KubeApi } from '../../operator/controller/kube-api.ts';
 import type { Operator } from '../../operator/controller/operator.ts';
-import { kindOf, namespacedPath, podGroupKind, ownedKinds } from '../../operator/controller/resource-kind.ts';
+import { kindOf, namespacedPath, ownedKinds, podGroupKind, podMonitorKind } from '../../operator/controller/resource-kind.ts';
 import type { KubeObject } from '../../operator/core/observed.ts';
 import type { ApiServer } from '../lib/api-server.ts';
 import { ClusterObjects, requestsOfOperator } from '../lib/cluster-objects.ts';
 import { restrictedContainer } from '../lib/control-cluster.ts';
 import { eventually } from '../lib/eventually.ts';
-import { clientOf, createCluster, runOperator, startOperatorServer } from '../lib/operator-under-test.ts';
+import { clientOf, createCluster, installPodMonitors, runOperator, startOperatorServer } from '../lib/operator-under-test.ts';
 
 /** Drift is put back within this time. */
 const driftMs = 5_000;
@@ -24,6 +24,7 @@ beforeAll(async () => {
   server = await startOperatorServer();
   api = clientOf(server);
   objects = new ClusterObjects(api, server, namespace);
+  await installPodMonitors(server);
   operator = await runOperator(server);
   await createCluster(api, namespace, 'trading', { disasterRecovery: { replicas: 1 } });
   await eventually(async () => {
@@ -51,6 +52,7 @@ const names: readonly [kind: string, name: string][] = [
   ['PodDisruptionBudget', 'trading'],
   ['NetworkPolicy', 'trading'],
   ['PodGroup', 'trading'],
+  ['PodMonitor', 'trading'],
   ['Lease', 'trading-leader'],
   ['Lease', 'trading-0'],
   ['Lease', 'trading-dr-0'],
@@ -58,7 +60,7 @@ const names: readonly [kind: string, name: string][] = [
 
 describe('an object that was deleted', () => {
   test('of every kind that is watched is tried here', () => {
-    const kinds = [...ownedKinds, podGroupKind].map(({ kind }) => kind);
+    const kinds = [...ownedKinds, podGroupKind, podMonitorKind].map(({ kind }) => kind);
     expect(new Set(names.map(([kind]) => kind))).toEqual(new Set(kinds));
   });
 
@@ -105,6 +107,7 @@ describe('an edit by hand', () => {
         },
       },
     ],
+    ['PodMonitor', 'trading', { spec: { podMetricsEndpoints: [{ port: 'other', path: '/metrics' }] } }],
     ['Lease', 'trading-leader', { metadata: { ownerReferences: null } }],
   ];
 

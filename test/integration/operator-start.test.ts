@@ -103,6 +103,27 @@ describe('start', () => {
     expect(await trading.round()).toBeNull();
   });
 
+  test('says of a pod without an image, and of one that crashes, what the kubelet says', async () => {
+    await waitingCluster([0]);
+    const waiting = (reason: string, message: string) => ({
+      ready: false,
+      sidecar: { ready: false, state: { waiting: { reason, message } } },
+    });
+    await trading.runPod('trading-1', waiting('ImagePullBackOff', 'Back-off pulling image "example/none"'));
+    const lastState = { terminated: { exitCode: 1, reason: 'Error', message: 'no space left' } };
+    const crashed = waiting('CrashLoopBackOff', 'back-off 10s');
+    await trading.runPod('trading-2', { ...crashed, sidecar: { ...crashed.sidecar, lastState } });
+    await eventually(async () => {
+      const gate = await condition('GateOpen');
+      expect(gate?.message).toContain('Waits for 2 of 3 members');
+      expect(gate?.message).toContain(
+        'trading-1 (ImagePullBackOff: Container controlcluster waits: Back-off pulling image "example/none")',
+      );
+      expect(gate?.message).toContain('trading-2 (CrashLoopBackOff: ');
+      expect(gate?.message).toContain('exit code 1 (Error): no space left');
+    }, withinMs);
+  });
+
   test('reaches Running, and records leader, epoch, UID and the spread of the starts', async () => {
     await runningCluster(12);
     expect(await status()).toMatchObject({

@@ -9,6 +9,7 @@ import { parseConfig } from '../../operator/config.ts';
 import { startApiServer, type ApiServer } from './api-server.ts';
 import { releaseNamespace, renderChart } from './chart.ts';
 import { restrictedContainer } from './control-cluster.ts';
+import { eventually } from './eventually.ts';
 
 const silent = { count: () => undefined };
 /** `CC_TEST_LOG=info` shows what the operators say. */
@@ -29,6 +30,28 @@ export async function startOperatorServer(options: { controllers?: boolean } = {
   if (applied.code === 0) return server;
   await server.stop();
   throw new Error(applied.stderr);
+}
+
+/** Gives the API server the part of the Prometheus operator that is used here. */
+export async function installPodMonitors(server: ApiServer): Promise<void> {
+  const schema = { type: 'object', properties: { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } } };
+  const definition = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'podmonitors.monitoring.coreos.com' },
+    spec: {
+      group: 'monitoring.coreos.com',
+      scope: 'Namespaced',
+      names: { kind: 'PodMonitor', plural: 'podmonitors' },
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: schema } }],
+    },
+  };
+  const applied = await server.kubectl(['apply', '--filename=-'], definition);
+  if (applied.code !== 0) throw new Error(applied.stderr);
+  await eventually(async () => {
+    const found = await server.kubectl(['get', '--raw', '/apis/monitoring.coreos.com/v1']);
+    if (!found.stdout.includes('podmonitors')) throw new Error(`PodMonitors are not served: ${found.stdout}${found.stderr}`);
+  }, 30_000);
 }
 
 export const clientOf = (server: ApiServer): KubeApi => new KubeApi(kubeconfigEndpoint(server.kubeconfig), silent);
