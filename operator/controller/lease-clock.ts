@@ -34,13 +34,13 @@ export class LeaseClock {
     this.#now = now;
   }
 
-  /** True when it is renewed after it was found expired. */
+  /** True when that it is renewed is news: it had expired, or was not seen to be renewed before. */
   observe(lease: KubeObject): boolean {
     const sign = signOfLife(lease);
     const before = this.#seen.get(keyOf(lease));
     if (before?.sign === sign) return false;
     this.#seen.set(keyOf(lease), { sign, seenMs: this.#now(), proven: before !== undefined, expired: false });
-    return before?.expired ?? false;
+    return before !== undefined && (before.expired || !before.proven);
   }
 
   /** True once for each time that it was not renewed for so long. */

@@ -1,5 +1,5 @@
 // watch → queue → observe → plan → apply, for all clusters.
-// A renewal of a Lease alone asks for no work; a Lease that is no longer renewed does. What only moves positions is looked at a little later.
+// A renewal of a Lease alone asks for no work; the first one that is seen does, and a Lease that is no longer renewed. What only moves positions is looked at a little later.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { parseDurationMs } from '../../common/duration.ts';
@@ -136,8 +136,8 @@ export class Reconciler {
       this.#queue.add(group, coalesceMs);
       return;
     }
-    const wasExpired = this.#clock.observe(object);
-    if (before === null || wasExpired || leaseOutline(object) !== leaseOutline(before)) this.#queue.add(group, coalesceMs);
+    const isNews = this.#clock.observe(object);
+    if (before === null || isNews || leaseOutline(object) !== leaseOutline(before)) this.#queue.add(group, coalesceMs);
     else if (reportText(object) !== reportText(before)) {
       const moved = reportOutline(object) === reportOutline(before);
       this.#queue.add(group, moved ? positionDelayMs : coalesceMs);

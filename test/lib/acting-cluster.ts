@@ -1,7 +1,7 @@
 // Plays the kubelets and the sidecars of one ControlCluster at a real API server: pods get the status that a test gives them, Leases the reports and renewals.
 // The objects themselves are the operator's and the StatefulSet controller's.
 import { randomUUID } from 'node:crypto';
-import { annotations, leaderLeaseName, sidecarContainer } from '../../common/names.ts';
+import { annotations, labels, leaderLeaseName, sidecarContainer } from '../../common/names.ts';
 import { emptyPosition, type Position } from '../../common/position.ts';
 import { leaseIdentity, parseAnnotation, startRoundSchema, type MemberReport, type StartRound } from '../../common/report.ts';
 import { controlClusterSchema, type ControlCluster } from '../../common/schema.ts';
@@ -61,6 +61,14 @@ export class ActingCluster {
     const path = `${namespacedPath(kind, this.namespace, name)}${subresource}`;
     const answer = await this.api.send('PATCH', path, { body, contentType: mergePatch });
     if (answer.kind === 'refused') throw new Error(`${path}: ${answer.message}`);
+  }
+
+  /** Where no StatefulSet controller runs. */
+  async createPod(name: string): Promise<void> {
+    const metadata = { name, namespace: this.namespace, labels: { [labels.cluster]: this.name } };
+    const spec = { serviceAccountName: this.name, automountServiceAccountToken: false, containers: [{ name: 'control', image: 'i' }] };
+    const answer = await this.api.send('POST', namespacedPath(podKind, this.namespace), { body: { metadata, spec } });
+    if (answer.kind === 'refused') throw new Error(answer.message);
   }
 
   /** What a kubelet says of a pod that runs. */

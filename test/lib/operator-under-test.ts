@@ -2,13 +2,15 @@
 import { pino } from 'pino';
 import { apiVersion, kind } from '../../common/names.ts';
 import { KubeApi } from '../../operator/controller/kube-api.ts';
-import { kubeconfigEndpoint } from '../../operator/controller/kube-endpoint.ts';
+import { kubeconfigEndpoint, type KubeEndpoint } from '../../operator/controller/kube-endpoint.ts';
+import { Metrics } from '../../operator/controller/metrics.ts';
 import { startOperator, type Operator } from '../../operator/controller/operator.ts';
+import { Reconciler, type ReconcilerOptions } from '../../operator/controller/reconciler.ts';
 import { clusterKind, namespacedPath } from '../../operator/controller/resource-kind.ts';
 import { parseConfig } from '../../operator/config.ts';
 import { startApiServer, type ApiServer } from './api-server.ts';
 import { releaseNamespace, renderChart } from './chart.ts';
-import { restrictedContainer } from './control-cluster.ts';
+import { restrictedContainer, sidecarSettings } from './control-cluster.ts';
 import { eventually } from './eventually.ts';
 
 const silent = { count: () => undefined };
@@ -56,8 +58,19 @@ export async function installPodMonitors(server: ApiServer): Promise<void> {
 
 export const clientOf = (server: ApiServer): KubeApi => new KubeApi(kubeconfigEndpoint(server.kubeconfig), silent);
 
+const operatorEndpoint = (server: ApiServer): KubeEndpoint => ({
+  ...kubeconfigEndpoint(server.kubeconfig),
+  headers: () => ({ 'impersonate-user': operatorUser }),
+});
+
+/** A reconciler by itself, as if it were elected. `through` stands between it and the API server. */
+export function runReconciler(server: ApiServer, through: (api: ReconcilerOptions['api']) => ReconcilerOptions['api']): Reconciler {
+  const api = through(new KubeApi(operatorEndpoint(server), silent));
+  return new Reconciler({ api, settings: sidecarSettings, instance: 'operator-0', metrics: new Metrics(), log });
+}
+
 export function runOperator(server: ApiServer, identity = 'operator-0'): Promise<Operator> {
-  const endpoint = { ...kubeconfigEndpoint(server.kubeconfig), headers: () => ({ 'impersonate-user': operatorUser }) };
+  const endpoint = operatorEndpoint(server);
   const config = parseConfig({
     CC_NAMESPACE: releaseNamespace,
     CC_IDENTITY: identity,

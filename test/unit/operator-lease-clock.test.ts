@@ -54,6 +54,13 @@ describe('the lease clock', () => {
     expect(clock.age(lease(first)).ageMs).toBe(0);
   });
 
+  test('tells of the first renewal that it sees: from then on somebody is known to be alive', () => {
+    const { clock } = started();
+    expect(clock.observe(lease(first))).toBe(false);
+    expect(clock.observe(lease({ ...first, renewTime: 'y' }))).toBe(true);
+    expect(clock.observe(lease({ ...first, renewTime: 'z' }))).toBe(false);
+  });
+
   test('tells once that a Lease has expired, and when it is renewed after that', () => {
     const { clock, pass } = started();
     clock.observe(lease(first));
@@ -62,6 +69,10 @@ describe('the lease clock', () => {
     pass(1);
     expect([clock.hasExpired(lease(first), 700), clock.hasExpired(lease(first), 700)]).toEqual([true, false]);
     expect(clock.observe(lease(first))).toBe(false);
+    expect(clock.observe(lease({ ...first, renewTime: 'y' }))).toBe(true);
+    expect(clock.observe(lease({ ...first, renewTime: 'x' }))).toBe(false);
+    pass(701);
+    expect(clock.hasExpired(lease(first), 700)).toBe(true);
     expect(clock.observe(lease({ ...first, renewTime: 'y' }))).toBe(true);
     expect(clock.observe(lease({ ...first, renewTime: 'z' }))).toBe(false);
   });
