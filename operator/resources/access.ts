@@ -1,5 +1,6 @@
 // What the pods may do at the API server, by name, in their own namespace: members and disaster-recovery replicas apart.
 // A disaster-recovery replica has no right of any kind on the leader Lease (I4). Nobody may create or delete: the operator makes the Leases.
+// The rights are those of all members together: a StatefulSet has one ServiceAccount (docs/adr/0007).
 import type { V1PolicyRule, V1Role, V1RoleBinding, V1ServiceAccount } from '@kubernetes/client-node';
 import { drStatefulSetName, leaderLeaseName, memberLeaseName } from '../../common/names.ts';
 import type { ControlCluster } from '../../common/schema.ts';

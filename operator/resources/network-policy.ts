@@ -1,5 +1,5 @@
 // Inbound traffic of the pods: the Process API, which authenticates whoever is not in the pod, and the ports that the user's containers declare; nothing else.
-// Outbound traffic is left alone: pods need NATS, the API server and DNS, whose addresses differ from cluster to cluster.
+// Outbound traffic is left alone: pods need NATS, the API server and DNS, whose addresses differ from cluster to cluster (docs/adr/0007).
 import type { V1NetworkPolicy, V1NetworkPolicyPort } from '@kubernetes/client-node';
 import type { ControlCluster } from '../../common/schema.ts';
 import { clusterSelector, objectMeta } from './identity.ts';

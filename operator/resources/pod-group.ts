@@ -1,5 +1,5 @@
 // The gang of the members (K7), where the API server schedules gangs: all of them get a node, or, with the policy Quorum, a majority; or none.
-// Without it the start gate alone holds the user's containers back until enough members are there.
+// Without it the start gate alone holds the user's containers back until enough members are there (docs/adr/0006).
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { ControlCluster } from '../../common/schema.ts';
 import { objectMeta } from './identity.ts';

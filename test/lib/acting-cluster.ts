@@ -26,12 +26,14 @@ export class ActingCluster {
   readonly api: KubeApi;
   readonly namespace: string;
   readonly name: string;
+  readonly #heartbeatMs: number;
   readonly #reports = new Map<string, MemberReport>();
   #leader: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #beat: Promise<void> = Promise.resolve();
 
-  constructor(api: KubeApi, namespace: string, name: string) {
+  constructor(api: KubeApi, namespace: string, name: string, beatMs = heartbeatMs) {
+    this.#heartbeatMs = beatMs;
     this.api = api;
     this.namespace = namespace;
     this.name = name;
@@ -125,7 +127,7 @@ export class ActingCluster {
     await this.#renew(pod);
     this.#timer ??= setInterval(() => {
       this.#beat = this.#beatAll();
-    }, heartbeatMs);
+    }, this.#heartbeatMs);
     return report;
   }
 

@@ -52,6 +52,7 @@ export class ClusterObjects {
 export interface AuditEntry {
   readonly verb: string;
   readonly stageTimestamp: string;
+  readonly responseStatus?: { readonly code: number };
   readonly impersonatedUser?: { readonly username: string };
   readonly objectRef?: { readonly resource?: string; readonly name?: string; readonly namespace?: string };
 }
