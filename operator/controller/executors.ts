@@ -15,6 +15,7 @@ import type { EventRecorder } from './event-recorder.ts';
 import { applyPatch, mergePatch, type Answer, type KubeApi } from './kube-api.ts';
 import type { ClusterMemory } from './observe.ts';
 import { podView } from './pod-view.ts';
+import { answersTo } from './warning-events.ts';
 import { clusterKind, kindOf, leaseKind, namespacedPath, podKind } from './resource-kind.ts';
 
 const fieldManager = 'controlcluster-operator';
@@ -95,6 +96,10 @@ export async function execute(action: Action, context: Context): Promise<Outcome
       return done;
     case 'writeStatus':
       return writeStatus(action.status, context);
+    case 'askWhy':
+      context.memory.answers = await answersTo(action.questions, context.api, context.cluster.metadata.namespace);
+      context.memory.askedMs = performance.now();
+      return { kind: 'again', afterMs: 0 };
     case 'clearLease':
     case 'openRound':
     case 'applyObject':

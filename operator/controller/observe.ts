@@ -30,6 +30,9 @@ export interface ClusterMemory {
     { readonly version: string; readonly message: string; readonly attempts: number; readonly retryAtMs: number }
   >;
   statusWrittenMs: number;
+  /** When it was last asked why pods are not there, and what was answered about each. */
+  askedMs: number;
+  answers: ReadonlyMap<string, string>;
 }
 
 export const newMemory = (): ClusterMemory => ({
@@ -37,6 +40,8 @@ export const newMemory = (): ClusterMemory => ({
   appliedMs: new Map(),
   refusals: new Map(),
   statusWrittenMs: Number.NEGATIVE_INFINITY,
+  askedMs: Number.NEGATIVE_INFINITY,
+  answers: new Map(),
 });
 
 export interface Sources {
@@ -75,6 +80,8 @@ export function observe(sources: Sources): Observed {
     leaderLease: leases.find(({ name }) => name === leaderName) ?? null,
     memberLeases: leases.filter(({ name }) => name !== leaderName),
     statusAgeMs: nowMs - memory.statusWrittenMs,
+    askedAgoMs: nowMs - memory.askedMs,
+    answers: memory.answers,
   };
 }
 

@@ -134,6 +134,10 @@ export interface Observed {
   readonly memberLeases: readonly ObservedLease[];
   /** Since this process last wrote the status. */
   readonly statusAgeMs: number;
+  /** Since this process last asked why pods are not there. */
+  readonly askedAgoMs: number;
+  /** By pod: what Kubernetes answered. */
+  readonly answers: ReadonlyMap<string, string>;
 }
 
 /** One pod that should exist, with what is known of it. */
@@ -147,6 +151,8 @@ export interface MemberView {
   readonly live: boolean;
   /** We have seen it renewed. */
   readonly proven: boolean;
+  /** What Kubernetes says of why the pod is not there, when it was asked. */
+  readonly answer: string | null;
 }
 
 /** Electable members in the order of failover.csv (K5): the preferred leader first, then by ordinal. */
@@ -165,7 +171,7 @@ export function membersOf(observed: Observed): MemberView[] {
     const lease = observed.memberLeases.find((one) => one.name === name);
     const report = lease?.report?.pod === name && lease.report.podUid === pod?.uid ? lease.report : null;
     const live = report !== null && pod?.finished === null && lease !== undefined && lease.ageMs <= reportLifetimeMs;
-    return { name, kind, pod, report, live, proven: live && lease.proven };
+    return { name, kind, pod, report, live, proven: live && lease.proven, answer: observed.answers.get(name) ?? null };
   };
   return [...electable(cluster).map((name) => view(name, 'member')), ...drNames.map((name) => view(name, 'dr'))];
 }

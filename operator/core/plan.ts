@@ -5,6 +5,7 @@ import type { EventRecord } from './event-record.ts';
 import { eventsOf } from './events.ts';
 import { judge, type Judgement } from './judgement.ts';
 import { objectKey, type Observed } from './observed.ts';
+import { nextAskMs, questionsAbout, type Question } from './questions.ts';
 import { minorStatusIntervalMs, outlineOf, sameStatus, statusOf } from './status.ts';
 import { refusalOf, type Write } from './writes.ts';
 
@@ -12,13 +13,14 @@ export type Action =
   | Write
   | { readonly kind: 'writeStatus'; readonly status: ControlClusterStatus }
   | { readonly kind: 'recordEvent'; readonly event: EventRecord }
+  | { readonly kind: 'askWhy'; readonly questions: readonly Question[] }
   | { readonly kind: 'planAgain'; readonly afterMs: number };
 
 export function plan(observed: Observed): Action[] {
   if (observed.cluster.metadata.deletionTimestamp !== undefined) return [];
   const judgement = judge(observed);
   const writes = judgement.writes.map((write) => whenDue(write, observed));
-  return [...writes, ...planStatus(observed, judgement), ...planLater(judgement)];
+  return [...writes, ...planStatus(observed, judgement), ...planQuestions(observed, judgement), ...planLater(judgement)];
 }
 
 /** The same object is applied no more often than this, whoever else keeps changing it. */
@@ -39,6 +41,14 @@ function planStatus(observed: Observed, judgement: Judgement): Action[] {
   if (outlineOf(before) === outlineOf(status) && waitMs > 0) return [{ kind: 'planAgain', afterMs: waitMs }];
   const events = eventsOf(observed, judgement, status).map((event): Action => ({ kind: 'recordEvent', event }));
   return [{ kind: 'writeStatus', status }, ...events];
+}
+
+function planQuestions(observed: Observed, { members }: Judgement): Action[] {
+  const questions = questionsAbout(members);
+  // Nothing left to ask: what was answered is forgotten.
+  if (questions.length === 0) return observed.answers.size === 0 ? [] : [{ kind: 'askWhy', questions }];
+  const waitMs = nextAskMs(observed);
+  return [waitMs > 0 ? { kind: 'planAgain', afterMs: waitMs } : { kind: 'askWhy', questions }];
 }
 
 function planLater({ start }: Judgement): Action[] {

@@ -15,9 +15,17 @@ export const clip = (text: string, maxLength: number): string => (text.length <=
 
 const why = (reason: string, message: string): Why => ({ reason: clip(reason, 64), message: clip(message, maxMessageLength) });
 
+/** It is not there, or only being made, and cannot say why that lasts. */
+export const isSilent = ({ pod }: MemberView): boolean =>
+  pod === null || (pod.sidecar?.state.kind === 'waiting' && passing.has(pod.sidecar.state.reason) && whyStopped(pod) === null);
+
+/** The StatefulSet that makes the pod of a member. */
+export const statefulSetOf = ({ name }: MemberView): string => name.replace(/-[0-9]+$/, '');
+
 /** `null` when the member leads, or follows in sync. */
-export function whyNotReady({ name, pod, report, live }: MemberView): Why | null {
-  if (pod === null) return why('NoPod', `Pod ${name} does not exist.`);
+export function whyNotReady(member: MemberView): Why | null {
+  const { name, pod, report, live } = member;
+  if (pod === null) return why('NoPod', `Pod ${name} does not exist${saying(member, `statefulset ${statefulSetOf(member)}`)}`);
   if (pod.deleting) return why('Terminating', `Pod ${name} is being deleted.`);
   const stopped = whyStopped(pod) ?? (pod.sidecar === null ? null : whyContainer(pod.sidecar));
   if (stopped !== null) return stopped;
@@ -25,13 +33,17 @@ export function whyNotReady({ name, pod, report, live }: MemberView): Why | null
     if (report.phase === 'Leading' || report.phase === 'Following') return null;
     return why(report.reason ?? report.phase, report.message ?? `The member is ${report.phase}.`);
   }
-  return whySilent(name, pod, report !== null);
+  return whySilent(member, pod, report !== null);
 }
 
+const saying = ({ answer }: MemberView, command: string): string =>
+  answer === null ? `; if it stays so, kubectl describe ${command} says why.` : `: ${answer}`;
+
 /** Says of a report only what the operator saw itself: a break of its watch is no silence of the member. */
-function whySilent(name: string, { sidecar }: ObservedPod, hasReported: boolean): Why {
+function whySilent(member: MemberView, { name, sidecar }: ObservedPod, hasReported: boolean): Why {
   if (sidecar === null) return why('PodPending', `Pod ${name} has no container yet.`);
-  if (sidecar.state.kind === 'waiting') return why('ContainerCreating', `Container ${sidecar.name} is being created.`);
+  if (sidecar.state.kind === 'waiting')
+    return why('ContainerCreating', `Container ${sidecar.name} is being created${saying(member, `pod ${name}`)}`);
   if (!hasReported) return why('NotReported', 'The operator has seen no report of this pod yet.');
   return why('NoReport', `The operator has seen no new report of this pod for more than ${String(reportLifetimeMs / 1000)} s.`);
 }

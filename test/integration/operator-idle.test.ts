@@ -98,11 +98,14 @@ describe('the operator', () => {
     for (const [kind, asked] of perKind(requests)) expect([kind, asked.length]).toEqual([kind, 1]);
   });
 
-  test('has listed each kind once in all its life', async () => {
+  test('has listed each kind that it watches once in all its life', async () => {
     // One that is answered 429, as in the first second of a CustomResourceDefinition, is none.
-    const lists = (await requestsSince(new Date(0))).filter(({ verb, responseStatus }) => verb === 'list' && responseStatus?.code === 200);
+    const lists = (await requestsSince(new Date(0)))
+      .filter(({ verb, responseStatus }) => verb === 'list' && responseStatus?.code === 200)
+      .map(({ objectRef }) => objectRef?.resource ?? '');
     const kinds = [clusterKind, podKind, podGroupKind, ...ownedKinds].map(({ plural }) => plural);
-    expect(lists.map(({ objectRef }) => objectRef?.resource ?? '').toSorted()).toEqual(kinds.toSorted());
+    // On a slow machine it asks why the pods are not there yet.
+    expect(lists.filter((kind) => kind !== 'events').toSorted()).toEqual(kinds.toSorted());
   });
 
   test('writes the UIDs of a busy cluster at most once in five seconds', async () => {

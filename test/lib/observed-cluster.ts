@@ -125,6 +125,8 @@ export function observed({ spec = {}, metadata = {}, status, members = {}, leade
       lease(name, { report: report(name, member), ageMs: member.ageMs ?? 500, proven: member.proven ?? true }),
     ),
     statusAgeMs: Number.POSITIVE_INFINITY,
+    askedAgoMs: Number.POSITIVE_INFINITY,
+    answers: new Map(),
     ...more,
   };
 }
