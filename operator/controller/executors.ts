@@ -1,7 +1,7 @@
 // Carries out the actions of a plan. Each kind of write has its executor: a missing one is a compile error.
 // Every write that depends on what was observed carries it as a precondition; `stale` says that it no longer held, and the rest of the plan is void.
 // A write that the API server refuses voids nothing: the plan goes on to the status, which tells it.
-import { annotations, leaderLeaseName } from '../../common/names.ts';
+import { annotations, labels, leaderLeaseName, type PodRole } from '../../common/names.ts';
 import { podOfIdentity } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
 import type { ControlClusterStatus } from '../../common/status.ts';
@@ -70,6 +70,14 @@ const executors: Executors = {
   deleteObject: async ({ object }, context) =>
     unlessStale(await remove(pathOf(object, context), object.metadata.uid ?? '', context), context),
 
+  unlabelLeader: async ({ pod, podUid }, context) => {
+    const { api, cluster } = context;
+    const follower: PodRole = 'follower';
+    const body = { metadata: { uid: podUid, labels: { [labels.role]: follower } } };
+    const path = namespacedPath(podKind, cluster.metadata.namespace, pod);
+    return unlessStale(await api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
+  },
+
   deletePod: async ({ pod, podUid }, context) =>
     unlessStale(await remove(namespacedPath(podKind, context.cluster.metadata.namespace, pod), podUid, context), context),
 
@@ -105,6 +113,7 @@ export async function execute(action: Action, context: Context): Promise<Outcome
     case 'applyObject':
     case 'deleteObject':
     case 'deletePod':
+    case 'unlabelLeader':
       return carryOut(action, context);
   }
 }

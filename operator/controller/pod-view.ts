@@ -1,5 +1,5 @@
 // A pod's JSON as the core wants to see it. Absent parts of a status count as not known, never as an error.
-import { sidecarContainer } from '../../common/names.ts';
+import { labels, sidecarContainer, type PodRole } from '../../common/names.ts';
 import type { ContainerState, KubeObject, ObservedContainer, ObservedPod, Termination } from '../core/observed.ts';
 
 interface Terminated {
@@ -40,6 +40,7 @@ export function podView(pod: KubeObject): ObservedPod {
     uid: pod.metadata.uid ?? '',
     revision: pod.metadata.labels?.['controller-revision-hash'] ?? '',
     deleting: pod.metadata.deletionTimestamp !== undefined,
+    labelledLeader: pod.metadata.labels?.[labels.role] === ('leader' satisfies PodRole),
     ready: condition('Ready')?.status === 'True',
     finished: status.phase === 'Failed' || status.phase === 'Succeeded' ? (status.reason ?? status.phase) : null,
     unscheduled:

@@ -27,7 +27,7 @@ export function judge(observed: Observed): Judgement {
   const start = decideStartRound(observed, members, leadership);
   const rollout = decideRollout(observed, members, leadership, start);
   const paused = cluster.metadata.annotations?.[annotations.paused] === 'true';
-  const writes = paused ? [] : writesOf(observed, leadership, start, rollout);
+  const writes = paused ? [] : writesOf(observed, members, leadership, start, rollout);
   return { members, leadership, start, rollout, paused, writes, hindrance: hindranceOf(observed, writes) };
 }
 

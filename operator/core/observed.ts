@@ -77,6 +77,8 @@ export interface ObservedPod {
   /** Revision of its StatefulSet that it was made from. */
   readonly revision: string;
   readonly deleting: boolean;
+  /** By its label, the Service of the leader leads to it. */
+  readonly labelledLeader: boolean;
   readonly ready: boolean;
   /** Its phase is Succeeded or Failed, with the reason that it gives. */
   readonly finished: string | null;

@@ -4,7 +4,16 @@ import type { StartRound } from '../../common/report.ts';
 import { differences, digestOf, isOurs } from './drift.ts';
 import type { EventRecord } from './event-record.ts';
 import type { Leadership, Witness } from './leadership.ts';
-import { objectKey, ownerOf, type KubeObject, type LiveObject, type Observed, type ObservedLease, type Refusal } from './observed.ts';
+import {
+  objectKey,
+  ownerOf,
+  type KubeObject,
+  type LiveObject,
+  type MemberView,
+  type Observed,
+  type ObservedLease,
+  type Refusal,
+} from './observed.ts';
 import type { Rollout } from './rollout.ts';
 import type { StartDecision } from './start-round.ts';
 
@@ -15,6 +24,8 @@ export type Write =
   /** `absent`: it was not seen; make sure that nobody else's object has its name. */
   | { readonly kind: 'applyObject'; readonly object: KubeObject; readonly absent: boolean }
   | { readonly kind: 'deleteObject'; readonly object: KubeObject }
+  /** The Service of the leader leads to this pod no more. */
+  | { readonly kind: 'unlabelLeader'; readonly pod: string; readonly podUid: string; readonly event: EventRecord }
   | { readonly kind: 'deletePod'; readonly pod: string; readonly podUid: string; readonly event: EventRecord }
   /** Writes the round and frees the Lease in one step, on condition that the Lease is still the one that was observed. */
   | { readonly kind: 'openRound'; readonly lease: ObservedLease; readonly round: StartRound; readonly event: EventRecord };
@@ -26,6 +37,7 @@ export function subjectOf(write: Write): { readonly subject: string; readonly ve
       return { subject: nameOf(write.object), version: digestOf(write.object) };
     case 'deleteObject':
       return { subject: nameOf(write.object), version: write.object.metadata.uid ?? '' };
+    case 'unlabelLeader':
     case 'deletePod':
       return { subject: `Pod ${write.pod}`, version: write.podUid };
     case 'clearLease':
@@ -45,8 +57,15 @@ export function refusalOf(write: Write, refusals: Observed['refusals']): Refusal
   return refusal?.version === subjectOf(write).version ? refusal : null;
 }
 
-export function writesOf(observed: Observed, leadership: Leadership, start: StartDecision, rollout: Rollout): Write[] {
-  return [...leaseWrites(observed, leadership, start), ...objectWrites(observed), ...rolloutWrites(rollout)];
+export function writesOf(
+  observed: Observed,
+  members: readonly MemberView[],
+  leadership: Leadership,
+  start: StartDecision,
+  rollout: Rollout,
+): Write[] {
+  const lease = leaseWrites(observed, leadership, start);
+  return [...lease, ...labelWrites(members, leadership), ...objectWrites(observed), ...rolloutWrites(rollout)];
 }
 
 function leaseWrites({ cluster, leaderLease }: Observed, leadership: Leadership, start: StartDecision): Write[] {
@@ -61,6 +80,20 @@ function leaseWrites({ cluster, leaderLease }: Observed, leadership: Leadership,
   const { evidence, witness } = leadership;
   const event: EventRecord = { type: 'Normal', reason: 'LeaderLeaseCleared', message: `Freed the leader Lease: ${evidence}.` };
   return [{ kind: 'clearLease', lease: leaderLease, witness, event }];
+}
+
+/**
+ * A leader that was cut off cannot take its own label off, and half of all connections would still be sent to it. One that lives sees to its label itself:
+ * what is known here may be a moment behind.
+ */
+function labelWrites(members: readonly MemberView[], leadership: Leadership): Write[] {
+  if (leadership.kind !== 'led' || !leadership.open) return [];
+  const silent = members.filter(({ name, pod, live }) => pod?.labelledLeader === true && !live && name !== leadership.pod);
+  return silent.flatMap(({ name, pod }): Write[] => {
+    const message = `${name} is silent and ${leadership.pod} leads: the Service leads to ${name} no more.`;
+    const event: EventRecord = { type: 'Normal', reason: 'LeaderLabelRemoved', message };
+    return pod === null ? [] : [{ kind: 'unlabelLeader', pod: name, podUid: pod.uid, event }];
+  });
 }
 
 function objectWrites({ cluster, desired, live }: Observed): Write[] {

@@ -8,7 +8,7 @@ import { clusterKind, namespacedPath, ownedKinds, podKind } from '../../operator
 import { ActingCluster, positionAt } from '../lib/acting-cluster.ts';
 import type { ApiServer } from '../lib/api-server.ts';
 import { eventually } from '../lib/eventually.ts';
-import { clientOf, createCluster, operatorUser, runOperator, startOperatorServer } from '../lib/operator-under-test.ts';
+import { clientOf, createCluster, runOperator, startOperatorServer } from '../lib/operator-under-test.ts';
 
 const withinMs = 20_000;
 const members = ['trading-0', 'trading-1', 'trading-2'];
@@ -39,12 +39,6 @@ afterEach(async () => {
 
 const status = async () => (await trading.cluster()).status;
 const condition = async (type: string) => (await status())?.conditions?.find((one) => one.type === type);
-
-/** A right of the operator's. */
-async function grant(name: string, verb: string, resource: string): Promise<void> {
-  await server.kubectl(['create', 'clusterrole', `test-${name}`, `--verb=${verb}`, `--resource=${resource}`]);
-  await server.kubectl(['create', 'clusterrolebinding', `test-${name}`, `--clusterrole=test-${name}`, `--user=${operatorUser}`]);
-}
 
 async function wordsOfScheduler(pod: string): Promise<string> {
   const { conditions = [] } = (await trading.get(podKind, pod))?.status as {
@@ -131,7 +125,6 @@ describe('start', () => {
   });
 
   test('says of a pod that cannot be made what Kubernetes says of it', async () => {
-    await grant('events', 'list', 'events.events.k8s.io');
     await server.kubectl(['create', 'quota', 'two', '-n', trading.namespace, '--hard=pods=2']);
     await createCluster(api, trading.namespace, 'trading');
     await eventually(async () => {

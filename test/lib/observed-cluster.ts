@@ -38,6 +38,7 @@ function pod(name: string, changes: Partial<ObservedPod> = {}): ObservedPod {
     uid: `${name}-uid`,
     revision: 'r1',
     deleting: false,
+    labelledLeader: false,
     ready: true,
     finished: null,
     unscheduled: null,

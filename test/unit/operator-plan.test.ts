@@ -51,6 +51,16 @@ describe('the plan', () => {
     expect(plan(observed({ spec, members: { 'trading-1': { pod: null } } }))).toContainEqual({ kind: 'planAgain', afterMs: 120_000 });
   });
 
+  test('takes the label of the leader off one that is silent while another leads, and off no other', () => {
+    const labelled = { pod: { labelledLeader: true } };
+    const silent = healthy({ members: { 'trading-1': { ...labelled, ageMs: 9_000 } } });
+    expect(plan(silent)).toContainEqual(expect.objectContaining({ kind: 'unlabelLeader', pod: 'trading-1', podUid: 'trading-1-uid' }));
+    const living = healthy({ members: { 'trading-0': { phase: 'Leading', ...labelled }, 'trading-1': labelled } });
+    expect(kinds(living)).not.toContain('unlabelLeader');
+    const leaderless = healthy({ members: { 'trading-0': { phase: 'Following' }, 'trading-1': { ...labelled, ageMs: 9_000 } } });
+    expect(kinds(leaderless)).not.toContain('unlabelLeader');
+  });
+
   test('replaces a pod with its UID as precondition, and says so', () => {
     const one = healthy({ more: { statefulSets: [{ name: 'trading', updateRevision: 'r2' }] } });
     expect(plan(one)[0]).toMatchObject({ kind: 'deletePod', pod: 'trading-1', podUid: 'trading-1-uid', event: { reason: 'PodReplaced' } });
