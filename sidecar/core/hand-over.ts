@@ -3,7 +3,7 @@
 import { stepDown } from './election.ts';
 import { coreLimits } from './limits.ts';
 import type { MessageOf } from './message.ts';
-import { note, ownReport, type Leader, type Member, type Peer } from './state.ts';
+import { note, ownReport, type Leader, type Member } from './state.ts';
 import { releaseLease } from './turn.ts';
 
 export function beginToStop(m: Member): void {
@@ -21,8 +21,10 @@ export function handOver(m: Member): void {
   const late = m.now.nowMs - stopping.sinceMs > coreLimits.handOverTimeoutMs;
   if (role.kind === 'leader') {
     if (!late && !hasAcknowledgedAll(m, role)) return;
-    const heir = findHeir(m);
-    if (heir === null && !late && m.order.length > 1) return;
+    const heirs = possibleHeirs(m);
+    const heir = heirs.find(({ position }) => position.hash === m.log.position().hash) ?? null;
+    // Whoever may lead soon has all there is. When all others stop too there is nobody to wait for.
+    if (heir === null && heirs.length > 0 && !late) return;
     stopping.heir = heir?.identity ?? '';
     if (heir !== null) {
       const message = { kind: 'handOver', from: m.config.pod, to: heir.from, epoch: role.epoch } as const;
@@ -39,10 +41,10 @@ export function handOver(m: Member): void {
 const hasAcknowledgedAll = (m: Member, leader: Leader): boolean =>
   leader.publishing === null && leader.queue.length === 0 && m.acknowledgedIndex === m.log.length;
 
-/** The first of failover.csv that has all there is; `null` when there is none yet. */
-function findHeir(m: Member): MessageOf<'report'> | null {
-  const { hash } = m.log.position();
-  const isFit = ({ report, heardAtMs }: Peer): boolean =>
-    report.eligible && m.now.nowMs - heardAtMs < coreLimits.peerFreshMs && report.position.hash === hash;
-  return m.order.flatMap((pod) => m.peers.get(pod) ?? []).find(isFit)?.report ?? null;
+/** Those who live and may lead, in the order of failover.csv. */
+function possibleHeirs(m: Member): MessageOf<'report'>[] {
+  const others = m.order.filter((pod) => pod !== m.config.pod).flatMap((pod) => m.peers.get(pod) ?? []);
+  return others
+    .filter(({ report, heardAtMs }) => report.eligible && m.now.nowMs - heardAtMs < coreLimits.peerFreshMs)
+    .map(({ report }) => report);
 }

@@ -137,6 +137,16 @@ describe('a hand-over', () => {
     world.until('m-2 leads', () => world.leader() === 'm-2', 3000);
   });
 
+  test('when all stop at once waits for nobody: the Lease is free at once', () => {
+    const world = running();
+    write(world, 3);
+    for (const pod of ['m-2', 'm-1', 'm-0']) {
+      world.handOver(pod);
+      world.run(50);
+    }
+    world.until('the Lease is free', () => world.lease.holder === '', 300);
+  });
+
   test('of a cluster of one waits for nobody', () => {
     const world = running(1);
     write(world, 3);
