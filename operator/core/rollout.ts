@@ -17,6 +17,9 @@ export function decideRollout(observed: Observed, members: readonly MemberView[]
   const outdated = members.filter((member) => isOutdated(observed, member));
   if (outdated.length === 0) return { kind: 'settled' };
   const left = `${String(outdated.length)} of ${String(members.length)} pods have an older template`;
+  // Which pods are outdated is known of all or of none: the order would start in the middle.
+  const unseen = observed.statefulSets.find(({ updateRevision }) => updateRevision === null);
+  if (unseen !== undefined) return { kind: 'waiting', message: `${left}; waits for Kubernetes to look at StatefulSet ${unseen.name}.` };
   const leaving = members.find((member) => member.pod === null || member.pod.deleting);
   if (leaving !== undefined) return { kind: 'waiting', message: `${left}; waits for ${leaving.name} to come back.` };
 

@@ -35,6 +35,18 @@ describe('a roll-out', () => {
     expect(rollout(order).kind).toBe('settled');
   });
 
+  test('waits until the new template of every StatefulSet is known: one alone would go first', () => {
+    const { more, ...rest } = scene([]);
+    const statefulSets = [
+      { name: 'trading', updateRevision: 'r2' },
+      { name: 'trading-dr', updateRevision: null },
+    ];
+    expect(judge(observed({ ...rest, more: { ...more, statefulSets } })).rollout).toMatchObject({
+      kind: 'waiting',
+      message: expect.stringContaining('StatefulSet trading-dr'),
+    });
+  });
+
   test.each<[string, Record<string, ActingMember>]>([
     ['is being deleted', { 'trading-dr-0': { pod: { deleting: true } } }],
     ['has not come back', { 'trading-dr-0': { pod: null } }],
