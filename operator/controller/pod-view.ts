@@ -43,8 +43,9 @@ export function podView(pod: KubeObject): ObservedPod {
     labelledLeader: pod.metadata.labels?.[labels.role] === ('leader' satisfies PodRole),
     ready: condition('Ready')?.status === 'True',
     finished: status.phase === 'Failed' || status.phase === 'Succeeded' ? (status.reason ?? status.phase) : null,
+    // A pod that has containers has a node, whatever is still said of the search for one.
     unscheduled:
-      scheduled?.status === 'False'
+      scheduled?.status === 'False' && containers.length === 0
         ? { reason: scheduled.reason ?? 'Unschedulable', message: scheduled.message ?? 'The scheduler has found no node.' }
         : null,
     sidecar: containers.find(({ name }) => name === sidecarContainer) ?? null,

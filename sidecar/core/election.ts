@@ -7,16 +7,15 @@ import { dismiss, open, sendHeartbeat } from './leadership.ts';
 import type { MessageOf } from './message.ts';
 import { startReading, seek, takeOverBest } from './reader.ts';
 import { coreLimits } from './limits.ts';
+import { majority, promisedTo, reachedByMajority } from './quorum.ts';
 import {
+  clusterIdOf,
   hearsLeader,
   isEligible,
   isMoreAdvanced,
-  majority,
   newToken,
   note,
   persist,
-  promisedTo,
-  reachedByMajority,
   sawEpoch,
   type Candidate,
   type Member,
@@ -130,11 +129,9 @@ function sendVoteRequest(m: Member, candidate: Candidate): void {
   m.effects.push({
     kind: 'send',
     to: '*',
-    message: { kind: 'voteRequest', from: m.config.pod, clusterId: clusterIdFor(m), epoch: candidate.epoch, position: m.log.position() },
+    message: { kind: 'voteRequest', from: m.config.pod, clusterId: clusterIdOf(m), epoch: candidate.epoch, position: m.log.position() },
   });
 }
-
-const clusterIdFor = (m: Member): string => m.log.clusterId ?? m.lease.record?.round?.clusterId ?? m.leader?.clusterId ?? '';
 
 export function onVoteAnswer(m: Member, answer: MessageOf<'voteAnswer'>): void {
   sawEpoch(m, answer.promise);
@@ -146,8 +143,8 @@ export function onVoteAnswer(m: Member, answer: MessageOf<'voteAnswer'>): void {
     progress(m);
   } else if (isMoreAdvanced(answer.position, m.log.position())) {
     // Somebody has a better log: take it over and start again.
-    role.stage = reading(m);
     seek(m, answer.position);
+    restart(m, role);
   } else if (compareEpochs(answer.promise, role.epoch) > 0) restart(m, role);
 }
 
@@ -164,7 +161,7 @@ function claim(m: Member, candidate: Candidate): void {
     {
       version: 1,
       kind: 'claim',
-      clusterId: clusterIdFor(m),
+      clusterId: clusterIdOf(m),
       epoch: candidate.epoch,
       index: end.index + 1,
       firstUid: end.uid + 1,

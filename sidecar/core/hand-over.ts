@@ -3,7 +3,7 @@
 import { stepDown } from './election.ts';
 import { coreLimits } from './limits.ts';
 import type { MessageOf } from './message.ts';
-import { note, ownReport, type Leader, type Member } from './state.ts';
+import { clusterIdOf, note, ownReport, type Leader, type Member } from './state.ts';
 import { releaseLease } from './turn.ts';
 
 export function beginToStop(m: Member): void {
@@ -27,7 +27,7 @@ export function handOver(m: Member): void {
     if (heir === null && heirs.length > 0 && !late) return;
     stopping.heir = heir?.identity ?? '';
     if (heir !== null) {
-      const message = { kind: 'handOver', from: m.config.pod, to: heir.from, epoch: role.epoch } as const;
+      const message = { kind: 'handOver', from: m.config.pod, clusterId: clusterIdOf(m), to: heir.from, epoch: role.epoch } as const;
       m.effects.push({ kind: 'send', to: heir.from, message });
     }
     note(m, 'info', 'hands leadership over', { to: heir?.from ?? null, uid: m.log.position().uid });

@@ -5,20 +5,8 @@ import type { ErrorCode } from '../../common/errors.ts';
 import { encodeFrame, limits, type Change, type Frame } from './frame.ts';
 import type { SubmitResult } from './io.ts';
 import { coreLimits } from './limits.ts';
-import {
-  acknowledge,
-  majority,
-  newToken,
-  note,
-  persist,
-  promisedTo,
-  reachedByMajority,
-  type Candidate,
-  type Leader,
-  type Member,
-  type Submission,
-  type Waiter,
-} from './state.ts';
+import { majority, promisedTo, reachedByMajority } from './quorum.ts';
+import { acknowledge, newToken, note, persist, type Candidate, type Leader, type Member, type Submission, type Waiter } from './state.ts';
 import { Overlay } from './store.ts';
 
 /** Room in a frame for everything but its changes. */

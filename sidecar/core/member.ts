@@ -1,6 +1,6 @@
 // One member as a state machine: `step(member, input, now) → effects`. Pure but for the member that it changes in place.
 // The same code runs in production and in simulation; order of effects is the order in which they must begin.
-import { compareEpochs, sameEpoch } from '../../common/position.ts';
+import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { campaign, onCandidatePublished, onLastSeq, onLoaded, onVoteAnswer, progress, stepDown, tickCandidate } from './election.ts';
 import type { Effect, Input, Instant, LocatedEnd } from './io.ts';
 import { decideJoin } from './join.ts';
@@ -10,7 +10,19 @@ import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReadi
 import { coreLimits } from './limits.ts';
 import { onVoteRequest } from './vote.ts';
 import { beginToStop, handOver } from './hand-over.ts';
-import { acknowledge, hearsLeader, inRound, isElectable, newToken, note, ownReport, sawEpoch, type Member } from './state.ts';
+import {
+  acknowledge,
+  clusterIdOf,
+  hearsLeader,
+  inRound,
+  isElectable,
+  newToken,
+  note,
+  ownReport,
+  sawEpoch,
+  type Join,
+  type Member,
+} from './state.ts';
 
 export function step(m: Member, input: Input, now: Instant): Effect[] {
   m.now = now;
@@ -18,6 +30,7 @@ export function step(m: Member, input: Input, now: Instant): Effect[] {
   if (m.reloading) refuseCaller(m, input);
   else {
     dispatch(m, input);
+    yieldToHigher(m);
     progress(m);
     settle(m);
   }
@@ -53,7 +66,7 @@ function dispatch(m: Member, input: Input): void {
       return onPersisted(m, input.token);
     case 'streamFrame':
       onStreamFrame(m, input.seq, input.bytes);
-      return yieldToHigher(m);
+      return;
     case 'streamRestarted':
       onStreamRestarted(m);
       // A leader whose stream lost frames fills it again by a new claim.
@@ -63,8 +76,7 @@ function dispatch(m: Member, input: Input): void {
     case 'published':
       return onPublishedFrame(m, input.token, input.seq);
     case 'fetched':
-      onFetched(m, input.token, input.frames);
-      return yieldToHigher(m);
+      return onFetched(m, input.token, input.frames);
     case 'loaded':
       return onLoaded(m, input.token, input.frames);
     case 'located':
@@ -87,13 +99,22 @@ function settle(m: Member): void {
   if (m.join.kind === 'running' && m.connectionProblem === null) startReading(m);
   if (m.join.kind !== 'running' || m.leader?.opened !== true) return;
   const { acknowledged } = m.leader;
-  const has = m.store.index >= acknowledged.index && m.log.contains(acknowledged.index, acknowledged.hash);
-  if (has) m.behind = null;
-  // Under load there is always something that is on its way: what was lacking first has to come, not all.
-  else if (m.behind === null || m.store.index >= m.behind.index) m.behind = { index: acknowledged.index, sinceMs: m.now.nowMs };
-  if (m.synced || !has || acknowledged.index === 0) return;
+  if (acknowledged.index === 0 || !keepsUp(m, acknowledged) || m.synced) return;
   m.synced = true;
   note(m, 'info', 'follows in sync', { leader: m.leader.pod, uid: m.store.uid });
+}
+
+/** Has all that it knows to be acknowledged; or, as under load something is always on its way, came in time to where all ended a moment ago. */
+function keepsUp(m: Member, { index, hash }: Position): boolean {
+  const { behind } = m;
+  const has = m.store.index >= index && m.log.contains(index, hash);
+  if (has) m.behind = null;
+  else if (behind === null || m.store.index >= behind.index) {
+    const late = behind !== null && m.now.nowMs - behind.sinceMs > coreLimits.behindToleranceMs;
+    m.behind = { index, sinceMs: m.now.nowMs, late };
+    return behind !== null && !late;
+  }
+  return has;
 }
 
 function tick(m: Member): void {
@@ -139,6 +160,7 @@ function onPersisted(m: Member, token: number): void {
   m.persisting.delete(token);
   m.durable = { promise: write.promise, position: write.position };
   write.then?.();
+  if (m.persisting.size === 0) assemble(m);
   if (m.role.kind === 'leader') advance(m, m.role);
   else if (m.leader !== null) m.effects.push({ kind: 'send', to: m.leader.pod, message: ownReport(m, 0) });
 }
@@ -156,6 +178,8 @@ function yieldToHigher(m: Member): void {
 }
 
 function onMessage(m: Member, message: Message): void {
+  const own = clusterIdOf(m);
+  if (own !== '' && message.clusterId !== '' && message.clusterId !== own) return onForeign(m, message);
   switch (message.kind) {
     case 'voteRequest':
       return onVoteRequest(m, message);
@@ -172,6 +196,15 @@ function onMessage(m: Member, message: Message): void {
       m.leader = null;
       return campaign(m);
   }
+}
+
+/** A volume of another cluster is in the place of the sender's, or of the own. Nothing that is said across counts; who starts here is blocked. */
+function onForeign(m: Member, message: Message): void {
+  if (message.kind !== 'heartbeat' || !message.opened || m.join.kind !== 'undecided') return;
+  const facts = { leaderHasLocalEnd: false, localHasLeaderEnd: false, divergedMember: m.config.divergedMember };
+  const ids = { localClusterId: m.log.clusterId, leaderClusterId: message.clusterId };
+  const decision = decideJoin({ ...facts, ...ids, local: m.log.position(), leader: message.position });
+  if (decision.kind === 'blocked') block(m, decision, message.position.uid);
 }
 
 function onReport(m: Member, report: MessageOf<'report'>): void {
@@ -235,13 +268,13 @@ function onLocated(m: Member, token: number, end: LocatedEnd | null): void {
     localHasLeaderEnd: m.log.contains(leader.position.index, leader.position.hash),
     divergedMember: m.config.divergedMember,
   });
-  if (decision.kind === 'blocked') {
-    if (m.join.kind !== 'blocked')
-      note(m, 'error', 'join is blocked', { reason: decision.reason, uid: local.uid, leaderUid: leader.position.uid });
-    m.join = decision;
-    return;
-  }
+  if (decision.kind === 'blocked') return block(m, decision, leader.position.uid);
   note(m, 'info', 'joins', { decision: decision.kind, leader: leader.pod, uid: local.uid, leaderUid: leader.position.uid });
   m.join = { kind: 'running' };
   m.followed = true;
+}
+
+function block(m: Member, decision: Extract<Join, { kind: 'blocked' }>, leaderUid: number): void {
+  if (m.join.kind !== 'blocked') note(m, 'error', 'join is blocked', { reason: decision.reason, uid: m.log.position().uid, leaderUid });
+  m.join = decision;
 }

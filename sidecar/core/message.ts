@@ -5,6 +5,7 @@ import { epochSchema, positionSchema } from '../../common/position.ts';
 import { changeSchema } from './frame.ts';
 
 const pod = z.string().min(1).max(253);
+/** Every message says of which cluster it speaks; `''` when its sender knows of none yet. */
 const clusterId = z.string().max(253);
 
 const voteRequestSchema = z.strictObject({
@@ -17,6 +18,7 @@ const voteRequestSchema = z.strictObject({
 const voteAnswerSchema = z.strictObject({
   kind: z.literal('voteAnswer'),
   from: pod,
+  clusterId,
   epoch: epochSchema,
   granted: z.boolean(),
   promise: epochSchema,
@@ -37,6 +39,7 @@ const heartbeatSchema = z.strictObject({
 const positionReportSchema = z.strictObject({
   kind: z.literal('report'),
   from: pod,
+  clusterId,
   identity: z.string().max(512),
   promise: epochSchema,
   position: positionSchema,
@@ -45,7 +48,7 @@ const positionReportSchema = z.strictObject({
   /** Round of the heartbeat that it answers; 0 when it answers none. */
   round: z.int().min(0),
 });
-const handOverSchema = z.strictObject({ kind: z.literal('handOver'), from: pod, to: pod, epoch: epochSchema });
+const handOverSchema = z.strictObject({ kind: z.literal('handOver'), from: pod, clusterId, to: pod, epoch: epochSchema });
 
 const messageSchema = z.discriminatedUnion('kind', [
   voteRequestSchema,

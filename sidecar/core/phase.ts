@@ -6,7 +6,8 @@ import { isElectable, isEligible, type Member } from './state.ts';
 const withoutStream = (problem: string) =>
   ({ phase: 'Waiting', reason: 'StreamUnavailable', message: `${problem}; check spec.replication.nats and the NATS servers` }) as const;
 
-const isBehind = (m: Member): boolean => m.behind !== null && m.now.nowMs - m.behind.sinceMs > coreLimits.behindToleranceMs;
+const isBehind = ({ behind, now }: Member): boolean =>
+  behind !== null && (behind.late || now.nowMs - behind.sinceMs > coreLimits.behindToleranceMs);
 
 /** The phase, and in every phase but Leading and Following the reason and the next step. */
 export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reason?: string; readonly message?: string } {

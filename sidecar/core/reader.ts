@@ -4,7 +4,7 @@
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
-import { acknowledge, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
+import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
 /** Begins to read after the last frame of the own log that the stream is known to hold. */
 export function startReading(m: Member): void {
@@ -23,6 +23,8 @@ export function onStreamRestarted(m: Member): void {
   m.log.forgetStored();
   m.reader.orphans.clear();
   m.reader.orphanBytes = 0;
+  // It may be gone as it was asked for.
+  if (m.refusal?.reason === 'ForeignStream') m.refusal = null;
 }
 
 export type FrameOutcome = 'known' | 'appended' | 'setAside' | 'foreign';
@@ -36,8 +38,8 @@ export function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameO
     note(m, 'error', 'stream holds a message that is no frame', { seq, error: frame.error });
     return 'foreign';
   }
-  const clusterId = m.log.clusterId ?? m.leader?.clusterId ?? m.lease.record?.round?.clusterId;
-  if (clusterId !== undefined && frame.clusterId !== clusterId) {
+  const clusterId = clusterIdOf(m);
+  if (clusterId !== '' && frame.clusterId !== clusterId) {
     m.refusal = {
       reason: 'ForeignStream',
       message: `the stream holds the log of another cluster (${frame.clusterId}, this one is ${clusterId}): delete the stream CC_<namespace>_<name> in NATS, or bring back the volumes that belong to it`,
@@ -150,7 +152,8 @@ function takeOverNearest(m: Member): boolean {
 
 function fetchMissing(m: Member, lacking: number): void {
   const { reader } = m;
-  if (reader.fetch !== null || m.now.nowMs < reader.fetchAtMs) return;
+  // The journal sets the pace: no more is asked for before it has what came.
+  if (reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
   const sources = m.order.filter((pod) => pod !== m.config.pod);
   const leader = m.leader?.pod;
   if (leader !== undefined && leader !== m.config.pod) sources.unshift(leader);
@@ -171,7 +174,7 @@ export function onFetched(m: Member, token: number, packed: readonly Uint8Array[
   const before = reader.orphans.size + m.log.length;
   for (const bytes of packed) {
     const frame = decodeFrame(bytes, m.config.sha256);
-    if ('error' in frame) break;
+    if ('error' in frame || frame.clusterId !== (clusterIdOf(m) || frame.clusterId)) break;
     // What may be followed is, as if the stream had it: a log that lacks more than can be held comes closer frame by frame.
     if (m.log.continues(frame) && mayFollow(m, frame)) takeOver(m, m.log.length, [{ frame, seq: 0 }]);
     else if (!m.log.contains(frame.index, frame.hash)) setAside(m, frame, 0);

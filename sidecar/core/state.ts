@@ -1,6 +1,6 @@
 // The state of one member, and the few operations on it that every part of the core shares.
 // It is changed in place, by `step` alone: the state may hold a million keys. What it wants done is pushed to `effects`.
-import { compareEpochs, comparePositions, emptyPosition, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
+import { compareEpochs, comparePositions, emptyPosition, type Epoch, type Position } from '../../common/position.ts';
 import { leaseIdentity } from '../../common/report.ts';
 import type { Change, Frame, Sha256 } from './frame.ts';
 import type { Effect, Instant, PersistStep, SubmitResult } from './io.ts';
@@ -145,8 +145,8 @@ export interface Member {
   followed: boolean;
   /** Caught up with a leader since this process started: the start gate (I7). */
   synced: boolean;
-  /** Since when it has lacked frame `index`, which is acknowledged; `null` when it has all that it knows to be. */
-  behind: { readonly index: number; readonly sinceMs: number } | null;
+  /** Since when it has lacked frame `index`, which is acknowledged, and whether what it lacked before came late; `null` when it has all. */
+  behind: { readonly index: number; readonly sinceMs: number; readonly late: boolean } | null;
   readonly peers: Map<string, Peer>;
   campaignAfterMs: number;
   /** Leadership was handed to this member: it tries until then, whatever the Lease says. */
@@ -219,7 +219,6 @@ export function recover(m: Member, frame: Frame, seq: number): void {
   acknowledge(m, frame.acknowledgedIndex);
 }
 
-export const majority = (m: Member): number => Math.floor(m.config.members / 2) + 1;
 export const isElectable = (m: Member): boolean => m.config.kind === 'member';
 export const newToken = (m: Member): number => (m.lastToken += 1);
 
@@ -268,11 +267,15 @@ export function hearsLeader(m: Member, silenceMs: number = coreLimits.leaderSile
   return m.role.kind === 'leader' || (m.leader !== null && m.leader.opened && m.now.nowMs - m.leader.heardAtMs < silenceMs);
 }
 
+/** Of the own log, else of the round, else of the leader; `''` when none is known yet. */
+export const clusterIdOf = (m: Member): string => m.log.clusterId ?? m.lease.record?.round?.clusterId ?? m.leader?.clusterId ?? '';
+
 /** What this member has durable, as it tells the others. */
 export function ownReport(m: Member, round: number): MessageOf<'report'> {
   return {
     kind: 'report',
     from: m.config.pod,
+    clusterId: clusterIdOf(m),
     identity: m.identity,
     promise: m.durable.promise,
     position: m.durable.position,
@@ -280,20 +283,6 @@ export function ownReport(m: Member, round: number): MessageOf<'report'> {
     synced: m.synced,
     round,
   };
-}
-
-/** Members, this one included, that report this very promise; with what they have durable of the own log (`0` when it is parted from it). */
-export function promisedTo(m: Member, epoch: Epoch): { readonly pod: string; readonly index: number; readonly round: number }[] {
-  const own = { ...ownReport(m, Number.MAX_SAFE_INTEGER) };
-  const reports = [own, ...m.order.filter((pod) => pod !== m.config.pod).flatMap((pod) => m.peers.get(pod)?.report ?? [])];
-  return reports
-    .filter(({ promise }) => sameEpoch(promise, epoch))
-    .map(({ from, position, round }) => ({ pod: from, index: m.log.contains(position.index, position.hash) ? position.index : 0, round }));
-}
-
-/** The value that a majority of `spec.members` has reached, 0 when fewer than a majority have spoken. */
-export function reachedByMajority(m: Member, values: readonly number[]): number {
-  return [...values].sort((a, b) => b - a)[majority(m) - 1] ?? 0;
 }
 
 export const isMoreAdvanced = (a: Position, b: Position): boolean => comparePositions(a, b) > 0;

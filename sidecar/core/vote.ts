@@ -4,7 +4,7 @@ import { stepDown } from './election.ts';
 import { coreLimits } from './limits.ts';
 import type { MessageOf } from './message.ts';
 import { seek } from './reader.ts';
-import { isElectable, persist, sawEpoch, type Member } from './state.ts';
+import { clusterIdOf, isElectable, persist, sawEpoch, type Member } from './state.ts';
 
 /**
  * A vote is durable before it is given, and given only to a log that is not less advanced than the own. It raises the promise above the frames that the
@@ -14,17 +14,15 @@ export function onVoteRequest(m: Member, request: MessageOf<'voteRequest'>): voi
   sawEpoch(m, request.epoch);
   if (!isElectable(m) || !m.order.includes(request.from) || m.reloading) return;
   const repeats = sameEpoch(request.epoch, m.promise) && m.role.kind === 'follower';
-  const grants =
-    (m.log.clusterId === null || m.log.clusterId === request.clusterId) &&
-    (repeats || compareEpochs(request.epoch, m.promise) > 0) &&
-    comparePositions(request.position, m.log.position()) >= 0;
+  const grants = (repeats || compareEpochs(request.epoch, m.promise) > 0) && comparePositions(request.position, m.log.position()) >= 0;
   if (!grants) return answerVote(m, request.from, request.epoch, false);
-  if (!repeats && request.position.index - m.log.length > coreLimits.voterLagFrames) {
+  if (m.join.kind === 'undecided') m.join = { kind: 'running' };
+  // Who is blocked keeps its own log, and takes nothing over.
+  if (!repeats && m.join.kind === 'running' && request.position.index - m.log.length > coreLimits.voterLagFrames) {
     seek(m, request.position);
     return answerVote(m, request.from, request.epoch, false);
   }
   stepDown(m, `voted for ${request.from}`);
-  if (m.join.kind === 'undecided') m.join = { kind: 'running' };
   m.promise = request.epoch;
   persist(m, { promise: m.promise }, () => {
     if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);
@@ -35,6 +33,14 @@ function answerVote(m: Member, to: string, epoch: Epoch, granted: boolean): void
   m.effects.push({
     kind: 'send',
     to,
-    message: { kind: 'voteAnswer', from: m.config.pod, epoch, granted, promise: m.promise, position: m.log.position() },
+    message: {
+      kind: 'voteAnswer',
+      from: m.config.pod,
+      clusterId: clusterIdOf(m),
+      epoch,
+      granted,
+      promise: m.promise,
+      position: m.log.position(),
+    },
   });
 }

@@ -89,9 +89,9 @@ class Consumption {
     const watchdog = setInterval(() => this.#watch(), stallCheckMs);
     const subscription = subscribe(this.#connection, this.#inbox, (message) => this.#onMessage(message));
     signal.addEventListener('abort', onAbort);
-    if (signal.aborted) onAbort();
-    else this.#ask();
     try {
+      if (signal.aborted) onAbort();
+      else this.#ask();
       return await ended;
     } finally {
       clearInterval(watchdog);

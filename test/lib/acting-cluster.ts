@@ -78,7 +78,6 @@ export class ActingCluster {
     name: string,
     { ready = true, startedAt = new Date(), sidecar = {} }: { ready?: boolean; startedAt?: Date; sidecar?: object } = {},
   ): Promise<void> {
-    await this.#bind(name);
     const running = { running: { startedAt: startedAt.toISOString().replace(/\.\d+Z/, 'Z') } };
     const container = (of: string, state: object) => ({ name: of, image: 'i', imageID: '', ready, restartCount: 0, started: true, state });
     const own = { ...container(sidecarContainer, running), ...sidecar };
@@ -98,20 +97,6 @@ export class ActingCluster {
       },
       '/status',
     );
-  }
-
-  /** Gives the pod a node, on which nothing else finds room: a scheduler would go on to say that it found none. */
-  async #bind(pod: string): Promise<void> {
-    const name = 'acting';
-    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name }, spec: { unschedulable: true } };
-    const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name: pod }, target: { kind: 'Node', name } };
-    for (const [path, body] of [
-      ['/api/v1/nodes', node],
-      [`${namespacedPath(podKind, this.namespace, pod)}/binding`, binding],
-    ] as const) {
-      const answer = await this.api.send('POST', path, { body });
-      if (answer.kind === 'refused' && answer.status !== 409) throw new Error(`${path}: ${answer.message}`);
-    }
   }
 
   /** The sidecar of the pod reports, now and at each heartbeat; a pod that reports for the first time has a new session. */

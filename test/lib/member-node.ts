@@ -2,6 +2,7 @@
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { PersistStep, ReadResult, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
 import { createMember, recover, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
+import { phaseOf } from '../../sidecar/core/phase.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { noEpoch, type Epoch } from '../../common/position.ts';
 
@@ -42,6 +43,10 @@ export class MemberNode {
     for (const { frame, seq } of this.frames) recover(member, frame, seq);
     this.member = member;
     this.readAfter = null;
+  }
+
+  describe(): string {
+    return `${this.pod} ${this.member === null ? 'down' : `${JSON.stringify(phaseOf(this.member))} log ${String(this.member.log.length)}`}`;
   }
 
   persist({ promise, truncateTo, frames }: PersistStep): void {

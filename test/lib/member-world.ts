@@ -126,11 +126,7 @@ export class MemberWorld {
   }
 
   describe(): string {
-    return this.nodes
-      .map(
-        ({ pod, member }) => `${pod} ${member === null ? 'down' : `${JSON.stringify(phaseOf(member))} log ${String(member.log.length)}`}`,
-      )
-      .join('; ');
+    return this.nodes.map((node) => node.describe()).join('; ');
   }
 
   run(durationMs: number): void {
@@ -217,9 +213,13 @@ export class MemberWorld {
           return { kind: 'persisted', token: effect.token };
         });
       case 'readStream':
-        node.readAfter = this.stream[effect.afterSeq - 1]?.hash === effect.hash ? effect.afterSeq : 0;
-        if (effect.afterSeq > 0 && node.readAfter === 0) this.#later(node, member, () => ({ kind: 'streamRestarted' }));
-        return;
+        node.readAfter = effect.afterSeq;
+        if (effect.afterSeq === 0 || this.stream[effect.afterSeq - 1]?.hash === effect.hash) return;
+        node.readAfter = null;
+        return this.#later(node, member, () => {
+          node.readAfter = 0;
+          return { kind: 'streamRestarted' };
+        });
       case 'askLastSeq':
         return this.#later(node, member, () => ({
           kind: 'lastSeq',

@@ -10,7 +10,6 @@ import { MemoryPeers, MemoryPeersServer } from './memory-peers.ts';
 import { MemoryStream, MemoryStreamServer } from './memory-stream.ts';
 
 const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
-const log = pino({ level: 'silent' });
 
 interface Sidecar {
   readonly pod: string;
@@ -23,6 +22,9 @@ interface Sidecar {
 
 export class MemoryCluster {
   readonly sidecars: Sidecar[] = [];
+  /** Messages that were logged as warnings or worse, by all. */
+  readonly warnings: string[] = [];
+  readonly #log = pino({ level: 'warn' }, { write: (line) => this.warnings.push((JSON.parse(line) as { msg: string }).msg) });
   readonly #lease = new MemoryLeaseServer(timings.leaseDurationMs);
   readonly #stream = new MemoryStreamServer();
   readonly #peers = new MemoryPeersServer();
@@ -79,10 +81,10 @@ export class MemoryCluster {
     const member = { pod, podUid: `uid-${pod}`, session: `session-${pod}`, kind: 'member', members, timings, sha256 } as const;
     const options = { address: `${pod}:5000`, version: 'test' };
     const runtime = await Runtime.create(
-      { journal, stream, peers, lease, ownPod, log },
+      { journal, stream, peers, lease, ownPod, log: this.#log },
       { ...options, member: { ...member, durability: 'Quorum', divergedMember: 'Archive' } },
     );
-    const process = new LocalProcess({ runtime, journal, peers, ...options, log });
+    const process = new LocalProcess({ runtime, journal, peers, ...options, log: this.#log });
     const close = (): void => {
       stream.close();
       peers.close();

@@ -1,6 +1,10 @@
 // The core on bad days: each test tells how a cluster once got stuck or answered wrongly.
 import { describe, expect, test } from '@jest/globals';
-import type { MemberWorld } from '../lib/member-world.ts';
+import { noEpoch } from '../../common/position.ts';
+import { encodeFrame } from '../../sidecar/core/frame.ts';
+import type { SequencedFrame } from '../../sidecar/core/io.ts';
+import { sha256 } from '../../sidecar/journal/sha256.ts';
+import { MemberWorld } from '../lib/member-world.ts';
 import { agree, running, write } from '../lib/member-stories.ts';
 
 describe('reads', () => {
@@ -96,7 +100,100 @@ describe('a member that is further behind than it can hold', () => {
   });
 });
 
+describe('a volume of another cluster', () => {
+  const epoch = { generation: 0, number: 9, nonce: 'f'.repeat(16) };
+  const change = { operations: [{ put: { key: 'foreign', value: 1 } }] };
+  /** A log of cluster `other`, in an epoch above all that this cluster has seen: a claim and some changes. */
+  function foreignLog(): SequencedFrame[] {
+    const frames: SequencedFrame[] = [];
+    for (let index = 1; index <= 5; index += 1) {
+      const kind = index === 1 ? 'claim' : 'data';
+      const changes = kind === 'claim' ? [] : [change];
+      const prevHash = frames.at(-1)?.frame.hash ?? '';
+      const head = { version: 1, clusterId: 'other', epoch, timeMs: 0, acknowledgedIndex: 0 } as const;
+      frames.push({ frame: encodeFrame({ ...head, kind, index, firstUid: Math.max(index - 1, 1), prevHash, changes }, sha256), seq: 0 });
+    }
+    return frames;
+  }
+
+  test.each(['m-0', 'm-1', 'm-2'])('in %s blocks it, and nobody takes anything over from it (I1, I2)', (foreign) => {
+    const world = running();
+    write(world, 20);
+    world.until('all agree', () => agree(world));
+    world.crash(foreign);
+    Object.assign(world.node(foreign), { frames: foreignLog(), promise: epoch });
+    world.start(foreign);
+    world.until('it is blocked', () => world.phase(foreign) === 'Blocked');
+    // The others get a leader among themselves, a member with an empty volume too.
+    const [first = '', empty = ''] = ['m-0', 'm-1', 'm-2'].filter((pod) => pod !== foreign);
+    world.crash(empty);
+    Object.assign(world.node(empty), { frames: [], promise: noEpoch });
+    world.start(empty);
+    world.until('the empty one follows', () => ['Leading', 'Following'].includes(world.phase(empty)));
+    write(world, 3);
+    world.run(5000);
+    for (const pod of [first, empty]) expect([world.member(pod).log.clusterId, world.node(pod).archived]).toEqual(['cluster', []]);
+    expect([world.phase(foreign), world.member(foreign).log.length, world.node(foreign).archived]).toEqual(['Blocked', 5, []]);
+    expect(world.member(world.leader() ?? '').store.uid).toBe(23);
+  });
+
+  test('in the stream keeps the members from starting until the stream is deleted, as they ask for it', () => {
+    const world = running();
+    write(world, 3);
+    for (const { pod } of world.nodes) world.crash(pod);
+    world.stream.splice(0, Infinity, ...foreignLog().map(({ frame }) => frame));
+    for (const { pod } of world.nodes) world.start(pod);
+    world.run(1000);
+    world.openRound('m-0');
+    world.until('it is said', () => world.member('m-0').refusal?.reason === 'ForeignStream');
+    world.loseStreamAfter(0);
+    world.until('a member leads', () => world.leader() !== null);
+    expect(world.member(world.leader() ?? '').store.uid).toBe(3);
+  });
+});
+
+describe('a blocked member', () => {
+  test('votes for whom it lacks many frames of, and keeps its own log (K9)', () => {
+    const world = new MemberWorld(3, { divergedMember: 'Block' });
+    for (const { pod } of world.nodes) world.start(pod);
+    world.run(1000);
+    world.openRound('m-0');
+    world.until('m-0 leads', () => world.leader() === 'm-0');
+    write(world, 3);
+    world.until('all agree', () => agree(world));
+    world.crash('m-2');
+    const { frames } = world.node('m-2');
+    const last = frames.at(-1)?.frame;
+    if (last === undefined) throw new Error('no frame');
+    const own = encodeFrame({ ...last, index: last.index + 1, firstUid: last.firstUid + last.changes.length, prevHash: last.hash }, sha256);
+    frames.push({ frame: own, seq: 0 });
+    for (let at = 0; at < 80; at += 1) write(world, 1);
+    world.start('m-2');
+    world.until('it is blocked', () => world.phase('m-2') === 'Blocked');
+    world.crash('m-0');
+    world.clearLease();
+    world.run(20_000);
+    expect([world.phase('m-2'), world.member('m-2').log.position().hash, world.node('m-2').archived]).toEqual(['Blocked', own.hash, []]);
+  });
+});
+
 describe('a follower', () => {
+  test('that starts under constant load is in sync although a frame is always on its way (I7)', () => {
+    const world = running();
+    write(world, 10);
+    world.crash('m-2');
+    world.run(500);
+    world.start('m-2');
+    for (let at = 0; at < 100 && !world.member('m-2').synced; at += 1) {
+      world.stalled.add('m-2');
+      world.submit('m-0', 'key', 'value');
+      world.run(50);
+      world.stalled.delete('m-2');
+      world.run(50);
+    }
+    expect(world.member('m-2').synced).toBe(true);
+  });
+
   test('is said to catch up, not to follow, when it lacks acknowledged changes for long', () => {
     const world = running();
     const { epoch } = world.member('m-0').log.position();

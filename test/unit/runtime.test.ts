@@ -59,5 +59,6 @@ describe('a disk that is full', () => {
       expect(runtime.member.log.length).toBe(cluster.sidecar('m-1').runtime.member.log.length);
     }, 2500);
     expect(runtime.member).toBe(after);
+    expect(cluster.warnings.filter((warning) => warning === 'reloads from the journal')).toHaveLength(1);
   });
 });
