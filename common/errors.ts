@@ -122,7 +122,7 @@ export const errorCatalogue = {
   journal_corrupt: {
     status: 500,
     title: 'The journal on disk does not verify.',
-    remedy: 'See docs/operations; the member does not serve what it cannot verify.',
+    remedy: 'The member does not serve what it cannot verify. Its log names the file; give it an empty volume, and it follows anew.',
     retryable: false,
   },
   journal_version: {

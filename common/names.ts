@@ -13,9 +13,6 @@ export const labels = {
 } as const;
 
 export const annotations = {
-  forceStart: `${group}/force-start`,
-  discardLocal: `${group}/discard-local`,
-  switchoverTo: `${group}/switchover-to`,
   paused: `${group}/paused`,
   /** On the leader Lease: the start round, written by the operator (`startRoundSchema`). */
   round: `${group}/round`,

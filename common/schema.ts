@@ -190,7 +190,7 @@ const templateSchema = z.object({
         .meta(
           rules({
             rule: `!self.exists(k, ${ownKey})`,
-            message: 'annotations below controlcluster.io/ are commands to one pod; annotate the pod, not the template',
+            message: 'annotations below controlcluster.io/ belong to the operator; choose another prefix',
           }),
         )
         .optional()

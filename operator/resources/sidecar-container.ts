@@ -62,7 +62,6 @@ export function sidecarContainer(cluster: ControlCluster, component: Component, 
     startupProbe: probe('/startupz', { periodSeconds: 1, timeoutSeconds: 2, failureThreshold: unlimitedAttempts }),
     readinessProbe: probe('/readyz', { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 }),
     livenessProbe: probe('/livez', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
-    // SIGTERM reaches a native sidecar only after the user's containers have ended; this hook runs at once.
     // Runs at once when the pod is deleted; SIGTERM comes only after the user's containers have ended. Only a caller inside the pod may ask for it.
     lifecycle: { preStop: { exec: { command: ['node', '/app/sidecar/prestop.ts'] } } },
     securityContext: {

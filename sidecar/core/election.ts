@@ -173,7 +173,7 @@ function claim(m: Member, candidate: Candidate): void {
     m.config.sha256,
   );
   const token = newToken(m);
-  candidate.stage = { kind: 'claiming', token, frame };
+  candidate.stage = { kind: 'claiming', sinceMs: m.now.nowMs, token, frame };
   m.effects.push({ kind: 'publish', token, frame, expectedSeq: m.reader.seq });
 }
 
@@ -206,7 +206,7 @@ function fill(m: Member, candidate: Candidate, from: number): void {
     return;
   }
   const token = newToken(m);
-  candidate.stage = { kind: 'filling', token, index };
+  candidate.stage = { kind: 'filling', sinceMs: m.now.nowMs, token, index };
   m.effects.push({ kind: 'load', token, fromIndex: index });
 }
 
@@ -217,7 +217,7 @@ export function onLoaded(m: Member, token: number, frames: readonly Frame[]): vo
   if (frame === undefined || !m.log.contains(frame.index, frame.hash))
     throw new Error('broken invariant I1: the journal does not hold the log');
   const publishToken = newToken(m);
-  role.stage = { kind: 'filling', token: publishToken, index: frame.index };
+  role.stage = { kind: 'filling', sinceMs: m.now.nowMs, token: publishToken, index: frame.index };
   m.effects.push({ kind: 'publish', token: publishToken, frame, expectedSeq: m.reader.seq });
 }
 
@@ -263,9 +263,12 @@ export function tickCandidate(m: Member, candidate: Candidate): void {
       if (nowMs - stage.sinceMs > coreLimits.confirmTimeoutMs) return stepDown(m, 'no majority took the claim');
       if (nowMs - candidate.heartbeatAtMs >= coreLimits.heartbeatMs) sendHeartbeat(m, candidate);
       return;
-    case 'promising':
     case 'claiming':
     case 'filling':
+      if (nowMs - stage.sinceMs > coreLimits.publishTimeoutMs) stepDown(m, 'the stream did not confirm the frame in time');
+      return;
+    // A disk that does not answer: the journal ends the process, or refuses.
+    case 'promising':
       return;
   }
 }

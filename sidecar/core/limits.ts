@@ -14,6 +14,8 @@ export const coreLimits = Object.freeze({
   voteResendMs: 300,
   maxVoteRounds: 3,
   readingTimeoutMs: 10_000,
+  /** For one frame of a candidate: a stream of three servers takes 4 to 9 s to get a new leader. */
+  publishTimeoutMs: 10_000,
   confirmTimeoutMs: 5000,
   fetchRetryMs: 1000,
   fetchWindowFrames: 64,

@@ -43,8 +43,8 @@ export type CandidateStage =
   | { readonly kind: 'reading'; readonly sinceMs: number; token: number; endSeq: number | null }
   | { readonly kind: 'promising'; readonly token: number }
   | { readonly kind: 'voting'; readonly sinceMs: number; sentAtMs: number; readonly votes: Set<string> }
-  | { readonly kind: 'claiming'; readonly token: number; readonly frame: Frame }
-  | { readonly kind: 'filling'; token: number; index: number }
+  | { readonly kind: 'claiming'; readonly sinceMs: number; readonly token: number; readonly frame: Frame }
+  | { readonly kind: 'filling'; readonly sinceMs: number; token: number; index: number }
   | { readonly kind: 'confirming'; readonly sinceMs: number };
 
 export interface Candidate {

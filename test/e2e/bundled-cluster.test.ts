@@ -255,7 +255,8 @@ describe('the bundled cluster', () => {
     expect(await up()).toEqual({ kind: 'Started' });
     figure('bundled cluster: up, with what a killed one has left', performance.now() - before);
     expect((await status()).healthy).toBe(true);
-    await exclusively(async () => tearDown());
+    // Its logs, audit log included, are kept: only the summary knows whether a test before this one has failed.
+    await exclusively(async () => tearDown(join(checkout, 'artifacts', 'e2e', 'bundled-cluster')));
     expect(await leftovers()).toEqual([]);
   });
 });

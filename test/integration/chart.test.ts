@@ -50,9 +50,13 @@ describe('the chart renders', () => {
     expect(names(objects)).toContain('PodDisruptionBudget/nats');
   });
 
-  test('no NATS when another one is used', async () => {
-    const { objects } = await renderChart('--set', 'nats.enabled=false');
+  test('no NATS when another one is used, and tests that one when it is told where it is', async () => {
+    const own = ['--set', 'nats.enabled=false'];
+    const { objects } = await renderChart(...own);
     expect(names(objects).filter((name) => name.includes('nats'))).toEqual([]);
+    expect(names(objects)).not.toContain('ControlCluster/controlcluster-test');
+    const { text } = await renderChart(...own, '--set', 'test.natsUrl=nats://mine.example:4222');
+    expect(text).toContain('url: nats://mine.example:4222');
   });
 
   test('images by their digests', async () => {
@@ -102,6 +106,7 @@ describe('the schema of the values refuses', () => {
     ['nats.credentialsSecret=Not_A_Name', '/nats/credentialsSecret'],
     ['crds.install=maybe', '/crds/install'],
     ['test.members=2', '/test/members'],
+    ['test.natsUrl=mine', '/test/natsUrl'],
     ['operator.image.digest=0.1.0', '/operator/image/digest'],
     ['nats.resources.limits.cpu=one', '/nats/resources/limits/cpu'],
     ['nats.resources.limits.cpu=-1', '/nats/resources/limits/cpu'],

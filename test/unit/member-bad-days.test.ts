@@ -43,6 +43,22 @@ describe('writes', () => {
   });
 });
 
+describe('a candidate', () => {
+  test('whose claim the stream does not confirm gives the Lease back in time, and the others get their turn', () => {
+    const world = running();
+    write(world, 3);
+    world.silentStream = true;
+    world.crash('m-0');
+    world.clearLease();
+    const claims = () => world.nodes.find(({ member }) => member?.role.kind === 'candidate' && member.role.stage.kind === 'claiming');
+    world.until('one claims', () => claims() !== undefined);
+    const first = claims()?.pod ?? '';
+    world.until('it has given up', () => world.member(first).role.kind === 'follower', 12_000);
+    world.silentStream = false;
+    world.until('a member leads', () => world.leader() !== null);
+  });
+});
+
 describe('a member that is further behind than it can hold', () => {
   /** More than fit into `orphanBytes`. */
   const largeChanges = 110;
