@@ -68,6 +68,21 @@ describe.each([
     });
   });
 
+  test('takes the next frame at once when the one before it was given up', async () => {
+    const [first, second] = [framesAfter(null, 1, 'a')[0], framesAfter(null, 1, 'b')[0]];
+    if (first === undefined || second === undefined) throw new Error('no frames');
+    await fill([]);
+    await world.stop();
+    const giveUp = new AbortController();
+    const given = stream.publish(first, 0, giveUp.signal);
+    giveUp.abort();
+    const taken = stream.publish(second, 0, never);
+    expect((await given).kind).toBe('unknown');
+    await world.start();
+    // What was given up may have been on its way.
+    expect(['stored', 'conflict']).toContain((await taken).kind);
+  });
+
   test('is not created by a replica, which waits for it (I4)', async () => {
     const replica = world.open(false);
     const reader = new NotingReader();

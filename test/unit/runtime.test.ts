@@ -39,6 +39,21 @@ describe('a disk that is full', () => {
     }, 4500);
   });
 
+  test('does not make the process forget that it was in sync, nor that it stops', async () => {
+    cluster = await MemoryCluster.running(1);
+    const { disk, process, runtime } = cluster.sidecar('m-0');
+    const before = runtime.member;
+    disk.full = true;
+    await expect(process.submit(put('lost'))).rejects.toMatchObject({ code: 'outcome_unknown' });
+    runtime.handOver();
+    disk.full = false;
+    await eventually(() => {
+      expect(runtime.member).not.toBe(before);
+    }, 2500);
+    expect(process.started()).toBe(true);
+    expect(process.report().phase).toBe('Stopping');
+  });
+
   test('refuses all that waits behind the step that found no room, and is reloaded from once', async () => {
     cluster = await MemoryCluster.running(3);
     const { disk, journal, runtime, process } = cluster.sidecar('m-0');
