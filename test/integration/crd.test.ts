@@ -113,9 +113,9 @@ describe('the API server refuses', () => {
       'labels below controlcluster.io/ are set by the operator; remove them from the template',
     ],
     [
-      'a command to all pods',
+      'an annotation of the operator in the template',
       { template: { metadata: { annotations: { 'controlcluster.io/force-start': 'true' } } } },
-      'annotate the pod, not the template',
+      'belong to the operator; choose another prefix',
     ],
     ['a name with a dot', {}, 'metadata.name: Invalid value: must be a DNS label of at most 40 characters', 'trading.fx'],
     ['a name that begins with a digit', {}, 'metadata.name: Invalid value: must be a DNS label of at most 40 characters', '1trading'],
