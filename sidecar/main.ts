@@ -1,9 +1,9 @@
 // The sidecar: wires the adapters to the runtime, serves the Process API, and ends in order. Nothing is decided here.
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { leaderLeaseName, logSubject, podHost, streamName } from '../common/names.ts';
 import { isAppError } from '../common/errors.ts';
+import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { LocalProcess } from './control-process.ts';
 import { followFailoverOrder } from './failover-order.ts';
@@ -92,12 +92,12 @@ const lease =
 const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, log });
 
 const runtime = await Runtime.create(
-  { journal, stream, peers, lease, ownPod, log },
+  { journal, stream, peers, lease, ownPod, clock: systemClock, log },
   {
     member: {
       pod: config.pod,
       podUid: config.podUid,
-      session: randomBytes(8).toString('hex'),
+      session: systemClock.nonce(),
       kind: config.kind,
       members: config.members,
       durability: config.durability,

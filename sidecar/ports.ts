@@ -5,6 +5,17 @@ import type { MemberReport, StartRound } from '../common/report.ts';
 import type { PodRole } from '../common/names.ts';
 import type { Frame } from './core/frame.ts';
 
+/** Time and chance, so that a simulation can give its own. */
+export interface Clock {
+  /** Monotonic. */
+  nowMs(): number;
+  wallMs(): number;
+  /** Calls `run` once after `ms`, never within this call; the function that it returns cancels that. */
+  after(ms: number, run: () => void): () => void;
+  /** Fresh and random, 16 hex digits. */
+  nonce(): string;
+}
+
 /** A frame with the sequence that it has in the stream; 0 when it came from a peer or was filled in and its sequence is not known. */
 export interface LoggedFrame {
   readonly frame: Frame;

@@ -1,8 +1,8 @@
-// Building the core from what the disk has, reading what a peer answered, and ending the process on a defect.
+// Building the core from what the disk has, what the clock and a peer say in the form that it takes, and ending the process on a defect.
 import type { Frame } from './core/frame.ts';
-import type { LocatedEnd } from './core/io.ts';
+import type { Instant, LocatedEnd } from './core/io.ts';
 import { createMember, recover, type Member, type MemberConfig } from './core/state.ts';
-import type { Journal } from './ports.ts';
+import type { Clock, Journal } from './ports.ts';
 
 /** The core as its journal left it at the start of the process. */
 export async function recoverMember(journal: Journal, config: MemberConfig): Promise<Member> {
@@ -39,6 +39,8 @@ export function parseLocated(payload: Uint8Array): LocatedEnd | null {
     return null;
   }
 }
+
+export const instantOf = (clock: Clock): Instant => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs(), nonce: clock.nonce() });
 
 /** A defect, not an operating failure: end the process with the error, rather than go on in a state that nobody thought of. */
 export function crash(error: unknown): void {

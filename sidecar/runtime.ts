@@ -1,7 +1,5 @@
 // The loop around the core: inputs from the adapters go in one at a time, effects go out to them, completions come back as inputs.
 // It decides nothing about the protocol. One instance lives as long as the process; a reload builds the core anew from the journal.
-import { randomBytes } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import { isAppError } from '../common/errors.ts';
 import type { Change, Frame } from './core/frame.ts';
@@ -9,9 +7,9 @@ import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
 import { decodeMessage, encodeJson, unpackFrames, type PeerRequest } from './core/message.ts';
 import type { Member, MemberConfig } from './core/state.ts';
-import type { Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
+import type { Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
-import { crash, parseLocated, recoverMember, reloadMember } from './recovery.ts';
+import { crash, instantOf, parseLocated, recoverMember, reloadMember } from './recovery.ts';
 import { memberReport, outlineOf } from './member-report.ts';
 
 export const tickMs = 50;
@@ -26,6 +24,7 @@ export interface RuntimePorts {
   /** `null` for a DR replica: it may not touch the leader Lease at all (I4). */
   readonly lease: LeaderLease | null;
   readonly ownPod: OwnPod;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -50,7 +49,7 @@ export class Runtime {
   #shown = '';
   /** Settles when all that was given to the journal is durable or refused. */
   #journalDrained: Promise<void> = Promise.resolve();
-  #ticker: NodeJS.Timeout | null = null;
+  #cancelTick: () => void = () => undefined;
   #order: readonly string[] = [];
   #connectionProblem: string | null = null;
 
@@ -76,13 +75,19 @@ export class Runtime {
       const message = decodeMessage(payload);
       if (message !== null && message.from !== this.#options.member.pod) this.input({ kind: 'message', message });
     });
-    this.#ticker = setInterval(() => this.input({ kind: 'tick' }), tickMs);
+    this.#tickLater();
   }
 
   stop(): void {
-    if (this.#ticker !== null) clearInterval(this.#ticker);
-    this.#ticker = null;
+    this.#cancelTick();
     this.#publishing?.abort();
+  }
+
+  #tickLater(): void {
+    this.#cancelTick = this.#ports.clock.after(tickMs, () => {
+      this.#tickLater();
+      this.input({ kind: 'tick' });
+    });
   }
 
   /** Electable members in the order of failover.csv. */
@@ -122,8 +127,7 @@ export class Runtime {
     this.#running = true;
     try {
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-        const now = { nowMs: performance.now(), wallMs: Date.now(), nonce: randomBytes(8).toString('hex') };
-        for (const effect of step(this.#member, next, now)) this.#perform(effect);
+        for (const effect of step(this.#member, next, instantOf(this.#ports.clock))) this.#perform(effect);
       }
     } catch (error) {
       // It must not look like a failure of whoever brought the input. Nothing more is taken until the process has ended.
@@ -258,7 +262,7 @@ export class Runtime {
     this.#publishing?.abort();
     this.#submissions.answerAll({ kind: 'refused', code: 'outcome_unknown', detail: 'this member reloads its journal' });
     this.#reads.answerAll({ kind: 'refused', code: 'no_leader', detail: 'this member reloads its journal' });
-    setTimeout(() => {
+    this.#ports.clock.after(delayMs, () => {
       // A write of nothing is durable only after all the steps before it.
       this.#ports.journal
         .write({})
@@ -268,11 +272,11 @@ export class Runtime {
           if (!isAppError(error)) return crash(error);
           this.#reload(error.code, reloadDelayMs);
         });
-    }, delayMs);
+    });
   }
 
   #replace(old: Member, member: Member): void {
-    member.lease.observe(old.lease.record, performance.now());
+    member.lease.observe(old.lease.record, this.#ports.clock.nowMs());
     // This process goes on: it keeps its place in the round, and what it had joined.
     member.join = old.join;
     member.followed = old.followed;

@@ -3,6 +3,7 @@
 // The bytes are JSON, so that a person can read a journal or a stream with common tools.
 import { z } from 'zod';
 import { epochSchema, type Epoch } from '../../common/position.ts';
+import { configurationSchema, type Configuration } from './configuration.ts';
 
 export const limits = Object.freeze({
   keyBytes: 1024,
@@ -66,8 +67,8 @@ export interface Change {
   readonly idempotencyKey?: string | undefined;
 }
 
-/** `data` carries changes; a `claim` opens an epoch and carries none. */
-export type FrameKind = 'data' | 'claim';
+/** `data` carries changes; a `claim` opens an epoch; a `configuration` says who counts from then on. */
+export type FrameKind = 'data' | 'claim' | 'configuration';
 
 /** What a frame says, without its place in a stream. */
 export interface FrameBody {
@@ -85,6 +86,8 @@ export interface FrameBody {
   /** Index of the highest frame of this chain that the leader knew as acknowledged when it made the frame; below `index`. */
   readonly acknowledgedIndex: number;
   readonly changes: readonly Change[];
+  /** In a `configuration` always; in the first claim of a cluster, and in one of a higher generation. */
+  readonly configuration?: Configuration | undefined;
 }
 
 export interface Frame extends FrameBody {
@@ -95,7 +98,7 @@ export interface Frame extends FrameBody {
 
 const frameBodySchema = z.strictObject({
   version: z.literal(1),
-  kind: z.enum(['data', 'claim']),
+  kind: z.enum(['data', 'claim', 'configuration']),
   clusterId: z.string().max(253),
   epoch: epochSchema,
   index: z.int().min(1),
@@ -104,6 +107,7 @@ const frameBodySchema = z.strictObject({
   timeMs: z.int(),
   acknowledgedIndex: z.int().min(0),
   changes: z.array(changeSchema).max(limits.changesPerFrame),
+  configuration: configurationSchema.optional(),
 });
 
 /** SHA-256 over the parts, in order, as lower-case hex. Given from outside: the core imports no library of the platform. */
@@ -133,9 +137,16 @@ export function decodeFrame(bytes: Uint8Array, sha256: Sha256): Frame | { readon
     return { error: `frame is not of the form: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}` };
   }
   const body = parsed.data as FrameBody;
-  if (body.kind === 'claim' && body.changes.length > 0) return { error: 'a claim carries no changes' };
-  if (body.kind === 'data' && body.changes.length === 0) return { error: 'a data frame carries changes' };
+  const wrong = contradiction(body);
+  if (wrong !== null) return { error: wrong };
   return { ...body, bytes, hash: sha256(body.prevHash, bytes) };
+}
+
+function contradiction({ kind, changes, configuration }: FrameBody): string | null {
+  if (kind === 'data' && changes.length === 0) return 'a data frame carries changes';
+  if (kind !== 'data' && changes.length > 0) return `a ${kind} carries no changes`;
+  if (kind === 'data' && configuration !== undefined) return 'a data frame carries no configuration';
+  return kind === 'configuration' && configuration === undefined ? 'a configuration frame carries one' : null;
 }
 
 /** UID of the last change at or before the end of this frame. */

@@ -1,5 +1,6 @@
 // Real runtimes of one cluster in one process, on adapters in memory: the loop around the core, its callers and its time.
 import { pino } from 'pino';
+import { systemClock } from '../../sidecar/clock.ts';
 import { LocalProcess } from '../../sidecar/control-process.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
@@ -81,7 +82,7 @@ export class MemoryCluster {
     const member = { pod, podUid: `uid-${pod}`, session: `session-${pod}`, kind: 'member', members, timings, sha256 } as const;
     const options = { address: `${pod}:5000`, version: 'test' };
     const runtime = await Runtime.create(
-      { journal, stream, peers, lease, ownPod, log: this.#log },
+      { journal, stream, peers, lease, ownPod, clock: systemClock, log: this.#log },
       { ...options, member: { ...member, durability: 'Quorum', divergedMember: 'Archive' } },
     );
     const process = new LocalProcess({ runtime, journal, peers, ...options, log: this.#log });

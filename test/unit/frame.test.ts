@@ -100,6 +100,23 @@ describe('bytes that are no frame', () => {
   test.each([
     ['a claim with changes', { ...frameAfter(null, [put('a', '1')]), kind: 'claim' as const }, /claim carries no changes/],
     ['data without changes', { ...frameAfter(null, []), kind: 'data' as const }, /data frame carries changes/],
+    [
+      'data with a configuration',
+      { ...frameAfter(null, [put('a', '1')]), configuration: [{ pod: 'm-0', incarnation: 'i' }] },
+      /no configuration/,
+    ],
+    ['a configuration frame without one', { ...frameAfter(null, []), kind: 'configuration' as const }, /carries one/],
+    [
+      'a configuration that names a pod twice',
+      {
+        ...frameAfter(null, []),
+        configuration: [
+          { pod: 'm-0', incarnation: 'i' },
+          { pod: 'm-0', incarnation: 'j' },
+        ],
+      },
+      /names a pod twice/,
+    ],
     ['an index of 0', { ...frameAfter(null, []), index: 0 }, /index/],
   ])('are refused: %s', (_, { bytes: _bytes, hash: _hash, ...broken }, sentence) => {
     const decoded = decodeFrame(encodeFrame(broken, sha256).bytes, sha256);
