@@ -45,6 +45,7 @@ export const followersServiceName = (cluster: string): string => `${cluster}-fol
 export const leaderServiceName = (cluster: string): string => cluster;
 export const memberPodName = (cluster: string, ordinal: number): string => `${cluster}-${String(ordinal)}`;
 export const drStatefulSetName = (cluster: string): string => `${cluster}-dr`;
+export const isDrPod = (cluster: string, pod: string): boolean => pod.startsWith(`${drStatefulSetName(cluster)}-`);
 export const drPodName = (cluster: string, ordinal: number): string => `${cluster}-dr-${String(ordinal)}`;
 
 /** Stable DNS name of a pod, below the headless Service. */

@@ -1,6 +1,7 @@
 // What a member tells the operator (on its member Lease) and what the operator tells the members (the start round, on the leader Lease).
 // Both sides parse what they read with these schemas: an annotation is input from outside.
 import { z } from 'zod';
+import { configurationSchema } from './configuration.ts';
 import { epochSchema, positionSchema } from './position.ts';
 
 export const memberPhases = ['Starting', 'Waiting', 'Leading', 'CatchingUp', 'Following', 'Blocked', 'Stopping'] as const;
@@ -24,6 +25,10 @@ export const memberReportSchema = z.object({
   /** Random for each start of the sidecar. A start round counts sessions, so that a round never outlives those who were in it. */
   session: z.string().max(64),
   role: z.enum(['member', 'dr']),
+  /** Random id of its disk; `''` while that is not known to be the one that took part before, and for a DR replica. */
+  incarnation: z.string().max(32),
+  /** Its disk counts, as far as its own log tells. */
+  voter: z.boolean(),
   phase: z.enum(memberPhases),
   /** Set whenever the phase is not Leading or Following: a CamelCase reason and a sentence with the evidence and the next step. */
   reason: z.string().max(64).optional(),
@@ -43,6 +48,9 @@ export const memberReportSchema = z.object({
   address: z.string().max(300),
   sidecarVersion: z.string().max(64),
 });
+/** What a process reads of the report that the one before it left, when it starts: enough to tell whether it has the same disk. */
+export const diskRecordSchema = memberReportSchema.pick({ session: true, promise: true, position: true });
+
 export type MemberReport = z.infer<typeof memberReportSchema>;
 
 /** A start round (gang start, K6 and K7). Written once for each round by the operator, read by every sidecar. */
@@ -50,10 +58,17 @@ export const startRoundSchema = z.object({
   version: z.literal(1),
   number: z.int().min(1),
   clusterId: identifier,
-  /** `spec.members`: the number a majority is counted against. */
-  members: z.int().min(1).max(7),
+  /** Raised by each recovery and forced start: no leadership of a lower one counts any more. */
+  generation: z.int().min(0),
   /** The member that campaigns first: most advanced log, on a tie the first in failover.csv. */
   designated: identifier,
+  /**
+   * How it comes to lead. `elected`: by votes. The others raise the generation and need none: `recovery`, with the most advanced log that it can find, when too few of the
+   * disks that count are left; `forced`, with its own log, because a person said so (K10).
+   */
+  claim: z.enum(['elected', 'recovery', 'forced']),
+  /** The disks that count: those that the cluster was founded with, and that count until a log says otherwise; in the other rounds those that the claim makes count. */
+  configuration: configurationSchema,
   /** Those that were counted, by session. */
   counted: z.array(z.strictObject({ pod: identifier, session: z.string().max(64) })).max(7),
   highWaterMark: highWaterMarkSchema.nullable(),

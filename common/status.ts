@@ -61,6 +61,18 @@ export const controlClusterStatusSchema = z.object({
   uid: count().optional().describe('UID of the highest change known to be acknowledged. It only grows.'),
   highWaterMark: markSchema.optional().describe('That change by its place in the log and its hash. No cluster opens whose log lacks it.'),
   clusterId: identifier().optional().describe('Identity of the log. A journal with another one is not let in.'),
+  generation: count().optional().describe('Raised by each recovery and forced start; no leadership of a lower one counts any more.'),
+  founding: z
+    .array(
+      z.object({
+        pod: identifier().describe('Name of the pod.'),
+        incarnation: z.string().max(32).describe('Id of its disk at that time.'),
+      }),
+    )
+    .max(maxMembers)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['pod'] })
+    .describe('The disks with which the cluster was founded. They count until the log names others.'),
   replicas: count().optional().describe('Members that exist as pods.'),
   ready: z.string().max(16).optional().describe('Members that lead or follow in sync, of all members.'),
   disasterRecoveryReady: z.string().max(16).optional().describe('Disaster-recovery replicas that follow in sync, of all of them.'),

@@ -5,7 +5,6 @@ import { z } from 'zod';
 import { AppError } from '../common/errors.ts';
 import { configDirectory, dataDirectory, runDirectory } from '../common/names.ts';
 
-const maxMembers = 7;
 const maxDurationMs = 3_600_000;
 
 const label = (max: number) =>
@@ -38,7 +37,6 @@ const environmentSchema = z.object({
   CC_POD: label(63),
   CC_POD_UID: z.string().max(64),
   CC_KIND: z.enum(['member', 'dr']),
-  CC_MEMBERS: whole(1, maxMembers),
   CC_PORT: whole(1, 65_535),
   CC_DURABILITY: z.enum(['Quorum', 'Leader']).default('Quorum'),
   CC_DIVERGED_MEMBER: z.enum(['Archive', 'Block']).default('Archive'),
@@ -64,8 +62,6 @@ function shape(env: Environment) {
     pod: env.CC_POD,
     podUid: env.CC_POD_UID,
     kind: env.CC_KIND,
-    /** Electable members: what a majority is counted against. */
-    members: env.CC_MEMBERS,
     port: env.CC_PORT,
     durability: env.CC_DURABILITY,
     divergedMember: env.CC_DIVERGED_MEMBER,

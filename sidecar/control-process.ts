@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import { AppError, isAppError } from '../common/errors.ts';
 import type { MemberReport } from '../common/report.ts';
 import type { Change } from './core/frame.ts';
-import type { LocatedEnd, SubmitResult } from './core/io.ts';
+import { locate } from './core/log.ts';
+import type { SubmitResult } from './core/io.ts';
 import { decodeRequest, encodeJson, packFrames, type PeerRequest } from './core/message.ts';
 import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
@@ -160,7 +161,7 @@ export class LocalProcess implements ControlProcess {
       case 'readUid':
         return encodeJson(await this.#options.runtime.confirmRead());
       case 'locate':
-        return encodeJson({ index: request.index, hash: this.#member.log.hashAt(request.index) ?? null } satisfies LocatedEnd);
+        return encodeJson(locate(this.#member.log, request.index));
       case 'frames': {
         const frames = await this.#options.journal.read(request.fromIndex, fetchBytes);
         return packFrames(frames.map(({ frame }) => frame.bytes));

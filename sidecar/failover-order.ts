@@ -3,20 +3,21 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { parseFailover } from '../common/failover.ts';
+import { isDrPod } from '../common/names.ts';
 
 const pollMs = 2000;
 
 export interface FailoverOrderOptions {
   readonly file: string;
-  /** Electable members stand first; DR replicas follow them. */
-  readonly members: number;
+  /** DR replicas stand in the file too, and are told by their names. */
+  readonly cluster: string;
   readonly onOrder: (pods: readonly string[]) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
 /** Reads the file at once and then every two seconds; a mounted ConfigMap is replaced by a link that file watches miss. */
-export async function followFailoverOrder({ file, members, onOrder, log, signal }: FailoverOrderOptions): Promise<void> {
+export async function followFailoverOrder({ file, cluster, onOrder, log, signal }: FailoverOrderOptions): Promise<void> {
   let known = '';
   let failed = '';
   while (!signal.aborted) {
@@ -24,8 +25,8 @@ export async function followFailoverOrder({ file, members, onOrder, log, signal 
       const text = await readFile(file, 'utf8');
       if (text !== known) {
         const pods = parseFailover(text)
-          .slice(0, members)
-          .map(({ host }) => host.split('.', 1)[0] ?? host);
+          .map(({ host }) => host.split('.', 1)[0] ?? host)
+          .filter((pod) => !isDrPod(cluster, pod));
         known = text;
         log.info({ order: pods }, 'failover order read');
         onOrder(pods);

@@ -99,7 +99,6 @@ const runtime = await Runtime.create(
       podUid: config.podUid,
       session: systemClock.nonce(),
       kind: config.kind,
-      members: config.members,
       durability: config.durability,
       divergedMember: config.divergedMember,
       timings: config.election,
@@ -123,7 +122,7 @@ await server.listen();
 link.onState((state) => runtime.setConnection(state.kind === 'connected' ? null : state.reason));
 void followFailoverOrder({
   file: config.failoverFile,
-  members: config.members,
+  cluster: config.cluster,
   onOrder: (pods) => runtime.setOrder(pods),
   log,
   signal: closing.signal,

@@ -2,7 +2,9 @@
 import type { HighWaterMark, MemberReport } from '../common/report.ts';
 import type { RoleView } from './http/process.ts';
 import { phaseOf } from './core/phase.ts';
-import { isEligible, type Member } from './core/state.ts';
+import { isVoter } from './core/quorum.ts';
+import { isEligible } from './core/eligibility.ts';
+import { type Member } from './core/state.ts';
 
 export function memberReport(m: Member, { address, version }: { readonly address: string; readonly version: string }): MemberReport {
   const { pod, podUid, session, kind } = m.config;
@@ -12,6 +14,8 @@ export function memberReport(m: Member, { address, version }: { readonly address
     podUid,
     session,
     role: kind,
+    incarnation: m.disk === 'registered' || m.disk === 'registering' ? m.hardState.incarnation : '',
+    voter: isVoter(m),
     ...phaseOf(m),
     clusterId: m.log.clusterId,
     promise: m.durable.promise,
@@ -30,8 +34,8 @@ export function outlineOf(m: Member): string {
   const { phase, reason, message } = phaseOf(m);
   const why = reason === 'StreamUnavailable' ? message : reason;
   return JSON.stringify([
-    [phase, why, m.leader?.pod, m.synced, isEligible(m)],
-    [m.durable.position.index, m.store.index, m.promise.number],
+    [phase, why, m.leader?.pod, m.synced, isEligible(m), m.disk, isVoter(m)],
+    [m.durable.position.index, m.store.index, m.promise.generation, m.promise.number],
   ]);
 }
 

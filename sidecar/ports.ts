@@ -1,9 +1,9 @@
 // What the runtime needs from the world: one small interface for each adapter, owned here by their consumer.
 // The adapters (journal/, stream/, kube/) implement them and do not know each other; main.ts wires.
-import type { Epoch } from '../common/position.ts';
 import type { MemberReport, StartRound } from '../common/report.ts';
 import type { PodRole } from '../common/names.ts';
 import type { Frame } from './core/frame.ts';
+import type { DiskRecord, HardState } from './core/hard-state.ts';
 
 /** Time and chance, so that a simulation can give its own. */
 export interface Clock {
@@ -22,9 +22,9 @@ export interface LoggedFrame {
   readonly seq: number;
 }
 
-/** One durable step. The order on disk is: promise, archive, truncation and frames. A crash leaves the first of them; truncation and the frames that come with it are one. */
+/** One durable step. The order on disk is: hard state, archive, truncation and frames. A crash leaves the first of them; truncation and the frames that come with it are one. */
 export interface JournalWrite {
-  readonly promise?: Epoch;
+  readonly hardState?: HardState;
   /** Keep frames 1..truncateTo; what lies beyond is first archived (I5) under `archive/`, with its SHA-256. */
   readonly truncateTo?: number;
   readonly frames?: readonly LoggedFrame[];
@@ -42,8 +42,8 @@ export interface Journal {
   /** What is on disk after a torn tail was cut. Frames are yielded in order of index from 1, each verified against its checksum and the chain. Throws AppError journal_corrupt or journal_version. Read once and to its end, before the first write or read. */
   recovered(): AsyncIterable<LoggedFrame>;
   /** The one on disk. */
-  readonly promise: Epoch;
-  /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full: nothing of this step is kept but, perhaps, its promise (see `promise`), and the steps that were queued behind it are rejected with it; queue_full, when too much waits; stopping, after `close`. An fsync that fails, or a frame that does not continue the log, ends the process. */
+  readonly hardState: HardState;
+  /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full: nothing of this step is kept but, perhaps, its hard state (see `hardState`), and the steps that were queued behind it are rejected with it; queue_full, when too much waits; stopping, after `close`. An fsync that fails, or a frame that does not continue the log, ends the process. */
   write(step: JournalWrite): Promise<ArchivedTail | null>;
   /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: rejects with AppError journal_corrupt. */
   read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]>;
@@ -113,6 +113,10 @@ export interface LeaderLease {
 
 /** What this pod says of itself to Kubernetes. Each call is retried inside until it succeeded or a newer one replaces it; none throws. */
 export interface OwnPod {
+  /** Calls once, as soon as the API server has answered, with what the member Lease holds; `null` when it holds no report. To be asked before the first `report`. */
+  recorded(onRecord: (record: DiskRecord | null) => void): void;
+  /** Calls each time that a report was written, with its session. */
+  onReported(handler: (session: string) => void): void;
   report(report: MemberReport): void;
   labelRole(role: PodRole): void;
 }

@@ -1,12 +1,12 @@
-// Building the core from what the disk has, what the clock and a peer say in the form that it takes, and ending the process on a defect.
+// Building the core from what the disk has, what the clock says in the form that it takes, and ending the process on a defect.
 import type { Frame } from './core/frame.ts';
-import type { Instant, LocatedEnd } from './core/io.ts';
+import type { Instant } from './core/io.ts';
 import { createMember, recover, type Member, type MemberConfig } from './core/state.ts';
 import type { Clock, Journal } from './ports.ts';
 
 /** The core as its journal left it at the start of the process. */
 export async function recoverMember(journal: Journal, config: MemberConfig): Promise<Member> {
-  const member = createMember(config, journal.promise);
+  const member = createMember(config, journal.hardState);
   for await (const { frame, seq } of journal.recovered()) replay(member, frame, seq);
   return member;
 }
@@ -15,7 +15,7 @@ const reloadBytes = 8 * 1024 * 1024;
 
 /** The core as the journal has it now, in a process that goes on. */
 export async function reloadMember(journal: Journal, config: MemberConfig): Promise<Member> {
-  const member = createMember(config, journal.promise);
+  const member = createMember(config, journal.hardState);
   for (;;) {
     const frames = await journal.read(member.log.length + 1, reloadBytes);
     if (frames.length === 0) return member;
@@ -26,18 +26,6 @@ export async function reloadMember(journal: Journal, config: MemberConfig): Prom
 function replay(member: Member, frame: Frame, seq: number): void {
   recover(member, frame, seq);
   member.effects.length = 0;
-}
-
-/** `null` for what is not of the form. */
-export function parseLocated(payload: Uint8Array): LocatedEnd | null {
-  try {
-    const value = JSON.parse(new TextDecoder().decode(payload)) as Partial<LocatedEnd>;
-    return typeof value.index === 'number' && (typeof value.hash === 'string' || value.hash === null)
-      ? { index: value.index, hash: value.hash }
-      : null;
-  } catch {
-    return null;
-  }
 }
 
 export const instantOf = (clock: Clock): Instant => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs(), nonce: clock.nonce() });

@@ -5,16 +5,15 @@ import { isAppError } from '../common/errors.ts';
 import type { Change, Frame } from './core/frame.ts';
 import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
-import { decodeMessage, encodeJson, unpackFrames, type PeerRequest } from './core/message.ts';
+import { decodeMessage, encodeJson } from './core/message.ts';
+import { fetchFrames, locateEnd } from './peer-calls.ts';
 import type { Member, MemberConfig } from './core/state.ts';
 import type { Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
-import { crash, instantOf, parseLocated, recoverMember, reloadMember } from './recovery.ts';
+import { crash, instantOf, recoverMember, reloadMember } from './recovery.ts';
 import { memberReport, outlineOf } from './member-report.ts';
 
 export const tickMs = 50;
-const fetchTimeoutMs = 3000;
-const locateTimeoutMs = 1000;
 const reloadDelayMs = 1000;
 
 export interface RuntimePorts {
@@ -52,6 +51,8 @@ export class Runtime {
   #cancelTick: () => void = () => undefined;
   #order: readonly string[] = [];
   #connectionProblem: string | null = null;
+  /** What the member Lease held before this process wrote to it; `null` until the API server has answered. */
+  #record: Input | null = null;
 
   private constructor(ports: RuntimePorts, options: RuntimeOptions, member: Member) {
     this.#ports = ports;
@@ -69,7 +70,9 @@ export class Runtime {
   }
 
   start(): void {
-    const { lease, peers } = this.#ports;
+    const { lease, peers, ownPod } = this.#ports;
+    ownPod.onReported((session) => this.input({ kind: 'reported', session }));
+    if (lease !== null) ownPod.recorded((record) => this.input((this.#record = { kind: 'recorded', record })));
     lease?.watch((record) => this.input({ kind: 'lease', record }));
     peers.onMessage((payload) => {
       const message = decodeMessage(payload);
@@ -152,11 +155,15 @@ export class Runtime {
         this.#publishing?.abort();
         return;
       case 'fetch':
-        return this.#fetch(effect.token, effect.from, effect.fromIndex);
+        return this.#settle(fetchFrames(peers, effect.from, effect.fromIndex), (frames) => ({
+          kind: 'fetched',
+          token: effect.token,
+          frames: frames ?? [],
+        }));
       case 'load':
         return this.#load(effect.token, effect.fromIndex);
       case 'locate':
-        return this.#locate(effect.token, effect.leader, effect.index);
+        return this.#settle(locateEnd(peers, effect.leader, effect.index), (end) => ({ kind: 'located', token: effect.token, end }));
       case 'send':
         return peers.send(effect.to, encodeJson(effect.message));
       case 'writeLease':
@@ -232,20 +239,6 @@ export class Runtime {
     }));
   }
 
-  #request(to: string, request: PeerRequest, timeoutMs: number): Promise<Uint8Array> {
-    return this.#ports.peers.request(to, encodeJson(request), timeoutMs);
-  }
-
-  #fetch(token: number, from: string, fromIndex: number): void {
-    const answer = this.#request(from, { kind: 'frames', fromIndex }, fetchTimeoutMs);
-    this.#settle(answer, (packed) => ({ kind: 'fetched', token, frames: packed === null ? [] : (unpackFrames(packed) ?? []) }));
-  }
-
-  #locate(token: number, leader: string, index: number): void {
-    const answer = this.#request(leader, { kind: 'locate', index }, locateTimeoutMs);
-    this.#settle(answer, (payload) => ({ kind: 'located', token, end: payload === null ? null : parseLocated(payload) }));
-  }
-
   #load(token: number, fromIndex: number): void {
     this.#settle(this.#ports.journal.read(fromIndex, 1), (frames) => ({
       kind: 'loaded',
@@ -282,7 +275,10 @@ export class Runtime {
     member.followed = old.followed;
     member.synced = old.synced;
     member.stopping = old.stopping;
+    member.opened = old.opened;
+    if (old.disk === 'registered') member.disk = 'registered';
     this.#member = member;
+    if (this.#record !== null) this.input(this.#record);
     this.input({ kind: 'order', members: this.#order });
     this.input({ kind: 'connection', problem: this.#connectionProblem });
   }
@@ -293,7 +289,8 @@ export class Runtime {
     const shown = outlineOf(m);
     if (shown === this.#shown) return;
     this.#shown = shown;
-    this.#ports.ownPod.report(memberReport(m, this.#options));
+    // The record of the process before stands until this one knows which disk it has.
+    if (m.disk === 'registering' || m.disk === 'registered') this.#ports.ownPod.report(memberReport(m, this.#options));
     this.#ports.ownPod.labelRole(m.config.kind === 'dr' ? 'dr' : m.role.kind === 'leader' ? 'leader' : 'follower');
     for (const listener of this.#listeners) listener();
   }

@@ -1,6 +1,7 @@
 // The decision to open a start round (gang start, K6 and K7), and with whom.
 // It never opens below the high-water mark (I6) nor over logs of different clusters. It does not make anything safe by itself: the votes do.
 import { parseDurationMs } from '../../common/duration.ts';
+import type { Configuration } from '../../common/configuration.ts';
 import { comparePositions, type Position } from '../../common/position.ts';
 import type { HighWaterMark, MemberReport, StartRound } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
@@ -48,16 +49,15 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   if (leadership.kind === 'led') return { kind: 'notNeeded' };
   if (candidates.some((member) => mayStand(member, open))) return { kind: 'notNeeded' };
 
-  const present = candidates.filter((member) => member.proven && member.report?.phase === 'Waiting' && !(member.pod?.deleting ?? true));
+  const present = candidates.filter(
+    (member) => member.proven && member.report?.phase === 'Waiting' && member.report.incarnation !== '' && !(member.pod?.deleting ?? true),
+  );
   const missing = candidates.filter((member) => !present.includes(member));
   const patience = patienceLeftMs(cluster, observed.nowMs);
   const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(cluster.spec.members));
-  if (!enough || leaderLease === null) {
-    const worthWaiting = cluster.spec.startup.policy === 'Quorum' && patience > 0;
-    return { kind: 'gathering', present, missing, decideAgainMs: worthWaiting ? patience : null };
-  }
-  const counted = present.flatMap(({ name, report }) => (report === null ? [] : [{ name, report }]));
-  return judgeLogs(observed, counted, open);
+  const worthWaiting = cluster.spec.startup.policy === 'Quorum' && patience > 0;
+  const gathering = { kind: 'gathering', present, missing, decideAgainMs: worthWaiting ? patience : null } as const;
+  return enough && leaderLease !== null ? judgeLogs(observed, gathering, open) : gathering;
 }
 
 /** How long the policy still waits for all; 0 when a majority is enough. The wall clock may shift this moment, which costs patience only. */
@@ -69,34 +69,77 @@ function patienceLeftMs(cluster: ControlCluster, nowMs: number): number {
   return Math.min(timeoutMs, Math.max(0, sinceMs + timeoutMs - nowMs));
 }
 
-function judgeLogs(observed: Observed, counted: readonly Counted[], last: StartRound | null): StartDecision {
+type Gathering = Extract<StartDecision, { kind: 'gathering' }>;
+
+function judgeLogs(observed: Observed, gathering: Gathering, open: StartRound | null): StartDecision {
   const { cluster } = observed;
+  const counted = gathering.present.flatMap(({ name, report }) => (report === null ? [] : [{ name, report }]));
+  const allPresent = gathering.missing.length === 0;
   const known = cluster.status?.clusterId;
   const ids = new Set(counted.flatMap(({ report }) => report.clusterId ?? []));
   if (known !== undefined) ids.add(known);
   if (ids.size > 1) return { kind: 'refused', reason: 'ForeignLog', message: foreignMessage(known, counted) };
 
-  const [first, ...others] = counted;
-  if (first === undefined) throw new Error('a start round without members');
-  // Strictly greater: on a tie the one that stands first in failover.csv stays.
-  const best = others.reduce((a, b) => (comparePositions(b.report.position, a.report.position) > 0 ? b : a), first);
   const mark = highestMark(cluster, observed.memberLeases);
-  if (mark !== null && lacks(best.report.position, mark))
-    return { kind: 'refused', reason: 'BelowHighWaterMark', message: belowMessage(best, mark) };
+  const how = howToLead(cluster, counted, open, allPresent);
+  if (how === null) return gathering;
+  const [best, ...others] = how.candidates;
+  if (best === undefined) throw new Error('a start round without members');
+  // Strictly greater: on a tie the one that stands first in failover.csv stays.
+  const designated = others.reduce((a, b) => (comparePositions(b.report.position, a.report.position) > 0 ? b : a), best);
+  if (mark !== null && lacks(designated.report.position, mark) && !mayReadStream(how, counted))
+    return { kind: 'refused', reason: 'BelowHighWaterMark', message: belowMessage(designated, mark) };
 
   const [clusterId = observed.freshId] = ids;
   const round: StartRound = {
     version: 1,
-    number: Math.max(last?.number ?? 0, cluster.status?.startup?.round ?? 0) + 1,
+    number: Math.max(open?.number ?? 0, cluster.status?.startup?.round ?? 0) + 1,
     clusterId,
-    members: cluster.spec.members,
-    designated: best.name,
+    generation: how.generation,
+    designated: designated.name,
+    claim: how.claim,
+    configuration: [...how.configuration],
     counted: counted.map(({ name, report }) => ({ pod: name, session: report.session })),
     highWaterMark: mark,
     openedAt: new Date(observed.nowMs).toISOString(),
   };
   return { kind: 'open', round };
 }
+
+interface WayToLead {
+  readonly claim: 'elected' | 'recovery';
+  readonly generation: number;
+  readonly configuration: Configuration;
+  readonly candidates: readonly Counted[];
+}
+
+const disksOf = (counted: readonly Counted[]): Configuration =>
+  counted.map(({ name, report }) => ({ pod: name, incarnation: report.incarnation }));
+
+/**
+ * By votes, as long as enough of the disks that count are there. With all members there and too few such disks among them, or with a generation that was raised and
+ * that no log has a claim of, a recovery (ADR 10). `null`: nobody can lead before more members are there.
+ */
+function howToLead(cluster: ControlCluster, counted: readonly Counted[], open: StartRound | null, allPresent: boolean): WayToLead | null {
+  const { founding, generation: known = 0 } = cluster.status ?? {};
+  const isFounded = founding !== undefined || counted.some(({ report }) => report.position.index > 0);
+  const voters = isFounded
+    ? counted.filter(
+        ({ name, report }) => report.voter || founding?.some((disk) => disk.pod === name && disk.incarnation === report.incarnation),
+      )
+    : counted;
+  const inLogs = Math.max(0, ...counted.map(({ report }) => report.position.epoch.generation));
+  const used = Math.max(open?.generation ?? 0, inLogs, ...counted.map(({ report }) => report.promise.generation));
+  if (voters.length >= majorityOf(cluster.spec.members) && used === inLogs)
+    return { claim: 'elected', generation: Math.max(known, inLogs), configuration: founding ?? disksOf(voters), candidates: voters };
+  if (!allPresent) return null;
+  // One that the status has already, and nobody has seen, was raised for this very round.
+  return { claim: 'recovery', generation: known > used ? known : used + 1, configuration: disksOf(counted), candidates: counted };
+}
+
+/** All volumes are lost: whether the stream has what was acknowledged only the one who reads it can say, and says it once. */
+const mayReadStream = ({ claim }: WayToLead, counted: readonly Counted[]): boolean =>
+  claim === 'recovery' && counted.every(({ report }) => report.position.index === 0 && report.reason !== 'BelowHighWaterMark');
 
 /** As far as the end of a log tells: the leader checks the mark's hash within its log before it opens (I6). */
 function lacks(end: Position, mark: HighWaterMark): boolean {

@@ -19,6 +19,8 @@ export function statusOf(observed: Observed, judgement: Judgement): ControlClust
   const leader = leadership.kind === 'led' && leadership.open ? members.find((member) => member.name === leadership.pod) : undefined;
   const mark = highestMark(cluster, observed.memberLeases);
   const clusterId = before.clusterId ?? (start.kind === 'open' ? start.round.clusterId : undefined);
+  const founding = before.founding ?? (start.kind === 'open' ? start.round.configuration : undefined);
+  const generation = start.kind === 'open' ? start.round.generation : before.generation;
   const epoch = leader?.report?.position.epoch.number ?? before.epoch;
   return {
     observedGeneration: cluster.metadata.generation ?? 0,
@@ -27,6 +29,8 @@ export function statusOf(observed: Observed, judgement: Judgement): ControlClust
     ...(epoch === undefined ? {} : { epoch }),
     ...(mark === null ? {} : { uid: mark.uid, highWaterMark: mark }),
     ...(clusterId === undefined ? {} : { clusterId }),
+    ...(generation === undefined ? {} : { generation }),
+    ...(founding === undefined ? {} : { founding: [...founding] }),
     replicas: electable.filter(({ pod }) => pod !== null).length,
     ready: readyText(electable),
     disasterRecoveryReady: readyText(replicas),
@@ -98,9 +102,9 @@ function firstStart(
 
 /** What a status says apart from UIDs, lags and texts: a change of this is written at once. */
 export function outlineOf(status: ControlClusterStatus): string {
-  const { observedGeneration, phase, leader, clusterId, replicas, ready, disasterRecoveryReady, selector, startup } = status;
+  const { observedGeneration, phase, leader, clusterId, generation, replicas, ready, disasterRecoveryReady, selector, startup } = status;
   return JSON.stringify([
-    [observedGeneration, phase, leader, clusterId, replicas, ready, disasterRecoveryReady, selector],
+    [observedGeneration, phase, leader, clusterId, generation, replicas, ready, disasterRecoveryReady, selector],
     [startup?.round, startup?.expected, startup?.present, startup?.openedAt, startup?.spreadMs],
     status.members?.map(({ name, role, phase: state, ready: isReady, reason }) => [name, role, state, isReady, reason]),
     status.conditions?.map(({ type, status: holds, reason }) => [type, holds, reason]),

@@ -70,10 +70,11 @@ export function writesOf(
 
 function leaseWrites({ cluster, leaderLease }: Observed, leadership: Leadership, start: StartDecision): Write[] {
   if (leaderLease === null) return [];
-  // The identity of the log is in the status before a round names it: should the operator end in between, the next one finds it there.
-  if (start.kind === 'open' && cluster.status?.clusterId === start.round.clusterId) {
+  // The identity of the log, its founders and its generation are in the status before a round names them: should the operator end in between, the next one finds it there.
+  if (start.kind === 'open' && isRecorded(cluster, start.round)) {
     const { number, designated, counted } = start.round;
-    const message = `Start round ${String(number)}: ${designated} is to lead; counted are ${counted.map(({ pod }) => pod).join(', ')}.`;
+    const how = start.round.claim === 'elected' ? 'is to lead' : `recovers the cluster in generation ${String(start.round.generation)}`;
+    const message = `Start round ${String(number)}: ${designated} ${how}; counted are ${counted.map(({ pod }) => pod).join(', ')}.`;
     return [{ kind: 'openRound', lease: leaderLease, round: start.round, event: { type: 'Normal', reason: 'StartRoundOpened', message } }];
   }
   if (leadership.kind !== 'gone') return [];
@@ -81,6 +82,9 @@ function leaseWrites({ cluster, leaderLease }: Observed, leadership: Leadership,
   const event: EventRecord = { type: 'Normal', reason: 'LeaderLeaseCleared', message: `Freed the leader Lease: ${evidence}.` };
   return [{ kind: 'clearLease', lease: leaderLease, witness, event }];
 }
+
+const isRecorded = ({ status }: Observed['cluster'], { clusterId, generation }: StartRound): boolean =>
+  status?.clusterId === clusterId && status.generation === generation && status.founding !== undefined;
 
 /**
  * A leader that was cut off cannot take its own label off, and half of all connections would still be sent to it. One that lives sees to its label itself:

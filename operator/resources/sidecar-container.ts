@@ -84,7 +84,6 @@ function environment(cluster: ControlCluster, component: Component, settings: Si
   const values: Record<string, string | undefined> = {
     CC_CLUSTER: metadata.name,
     CC_KIND: component === 'member' ? 'member' : 'dr',
-    CC_MEMBERS: String(spec.members),
     CC_PORT: String(spec.port),
     CC_DURABILITY: spec.replication.durability,
     CC_DIVERGED_MEMBER: spec.startup.divergedMember,

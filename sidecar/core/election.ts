@@ -3,23 +3,16 @@
 import { compareEpochs, sameEpoch } from '../../common/position.ts';
 import { encodeFrame, type Frame } from './frame.ts';
 import { releaseLease, turnMs } from './turn.ts';
-import { dismiss, open, sendHeartbeat } from './leadership.ts';
+import { sendHeartbeat } from './heartbeat.ts';
+import { dismiss, open } from './leadership.ts';
 import type { MessageOf } from './message.ts';
 import { startReading, seek, takeOverBest } from './reader.ts';
 import { coreLimits } from './limits.ts';
-import { majority, promisedTo, reachedByMajority } from './quorum.ts';
-import {
-  clusterIdOf,
-  hearsLeader,
-  isEligible,
-  isMoreAdvanced,
-  newToken,
-  note,
-  persist,
-  sawEpoch,
-  type Candidate,
-  type Member,
-} from './state.ts';
+import { isPromisedByAll, unvotedRound } from './eligibility.ts';
+import { isKnown, isQuorum, reachedByQuorum, standingsUnder } from './quorum.ts';
+import type { Candidate } from './role.ts';
+import { isEligible } from './eligibility.ts';
+import { clusterIdOf, hearsLeader, isMoreAdvanced, newToken, note, persist, persistHardState, sawEpoch, type Member } from './state.ts';
 
 /** Becomes a follower. `keepLease` when this member tries again at once. */
 export function stepDown(m: Member, reason: string, keepLease = false): void {
@@ -95,31 +88,48 @@ export function progress(m: Member): void {
   if (role.kind !== 'candidate' || m.reloading) return;
   const { stage } = role;
   if (stage.kind === 'reading') finishReading(m, role, stage);
-  else if (stage.kind === 'voting' && stage.votes.size >= majority(m)) claim(m, role);
+  else if (stage.kind === 'voting' && isQuorum(m, stage.votes)) claim(m, role);
   else if (stage.kind === 'confirming') confirm(m, role);
 }
 
 /** 1. The stream is read to its end, the most advanced log that can be had whole is taken over, and all of it is durable. */
 function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate['stage'], { kind: 'reading' }>): void {
+  const unvoted = unvotedRound(m);
+  if (unvoted?.claim === 'forced') m.reader.target = null;
   if (stage.endSeq === null || m.reader.seq < stage.endSeq || m.reader.target !== null) return;
-  takeOverBest(m);
+  if (unvoted?.claim === 'recovery' && !isPromisedByAll(m, unvoted)) return;
+  // Who was told to lead with its own log takes nothing over (K10).
+  if (unvoted?.claim !== 'forced') takeOverBest(m);
   if (m.persisting.size > 0 || m.reloading) return;
   if (m.refusal?.reason === 'ForeignStream') return stepDown(m, m.refusal.message);
   if (refuseBelowMark(m)) return;
-  // 2. One number above all that was seen, durable before anybody is asked.
+  promise(m, candidate, unvoted?.generation ?? null);
+}
+
+/** 2. One number above all that was seen, or the number 0 of a new generation; durable before anybody is asked. */
+function promise(m: Member, candidate: Candidate, generation: number | null): void {
   const above = compareEpochs(m.highestEpoch, m.promise) > 0 ? m.highestEpoch : m.promise;
-  candidate.epoch = { generation: above.generation, number: above.number + 1, nonce: m.now.nonce };
+  const { nonce } = m.now;
+  candidate.epoch =
+    generation === null ? { generation: above.generation, number: above.number + 1, nonce } : { generation, number: 0, nonce };
   m.promise = candidate.epoch;
   sawEpoch(m, candidate.epoch);
-  const token = persist(m, { promise: m.promise }, () => {
-    if (m.role === candidate && candidate.stage.kind === 'promising' && candidate.stage.token === token) askVotes(m, candidate);
+  const token = persistHardState(m, () => {
+    if (m.role !== candidate || candidate.stage.kind !== 'promising' || candidate.stage.token !== token) return;
+    if (generation === null) askVotes(m, candidate);
+    else claim(m, candidate);
   });
   candidate.stage = { kind: 'promising', token };
 }
 
 /** 3. A vote of every other member; its own counts as one. */
 function askVotes(m: Member, candidate: Candidate): void {
-  candidate.stage = { kind: 'voting', sinceMs: m.now.nowMs, sentAtMs: m.now.nowMs, votes: new Set([m.config.pod]) };
+  candidate.stage = {
+    kind: 'voting',
+    sinceMs: m.now.nowMs,
+    sentAtMs: m.now.nowMs,
+    votes: new Map([[m.config.pod, m.hardState.incarnation]]),
+  };
   candidate.voteRounds += 1;
   sendVoteRequest(m, candidate);
   progress(m);
@@ -136,10 +146,9 @@ function sendVoteRequest(m: Member, candidate: Candidate): void {
 export function onVoteAnswer(m: Member, answer: MessageOf<'voteAnswer'>): void {
   sawEpoch(m, answer.promise);
   const { role } = m;
-  if (role.kind !== 'candidate' || role.stage.kind !== 'voting' || !sameEpoch(role.epoch, answer.epoch) || !m.order.includes(answer.from))
-    return;
+  if (role.kind !== 'candidate' || role.stage.kind !== 'voting' || !sameEpoch(role.epoch, answer.epoch) || !isKnown(m, answer.from)) return;
   if (answer.granted) {
-    role.stage.votes.add(answer.from);
+    role.stage.votes.set(answer.from, answer.incarnation);
     progress(m);
   } else if (isMoreAdvanced(answer.position, m.log.position())) {
     // Somebody has a better log: take it over and start again.
@@ -169,6 +178,7 @@ function claim(m: Member, candidate: Candidate): void {
       timeMs: m.now.wallMs,
       acknowledgedIndex: m.acknowledgedIndex,
       changes: [],
+      ...(candidate.epoch.number === 0 || m.log.configurations.length === 0 ? { configuration: m.lease.record?.round?.configuration } : {}),
     },
     m.config.sha256,
   );
@@ -223,17 +233,14 @@ export function onLoaded(m: Member, token: number, frames: readonly Frame[]): vo
 
 /** 6. A majority has the claim under exactly this promise, and the log holds the high-water mark (I6). */
 function confirm(m: Member, candidate: Candidate): void {
-  const reached = reachedByMajority(
-    m,
-    promisedTo(m, candidate.epoch).map(({ index }) => index),
-  );
+  const reached = reachedByQuorum(m, standingsUnder(m, candidate.epoch), ({ index }) => index);
   if (reached >= candidate.claimIndex && !refuseBelowMark(m)) open(m, candidate);
 }
 
 /** Gives up without the high-water mark (I6): before anybody is asked, so that no claims pile up, and once more before it opens. */
 function refuseBelowMark(m: Member): boolean {
   const mark = m.lease.record?.round?.highWaterMark ?? null;
-  if (mark === null || m.log.contains(mark.index, mark.hash)) return false;
+  if (mark === null || m.log.holds(mark)) return false;
   m.refusal = {
     reason: 'BelowHighWaterMark',
     message: `this log ends at UID ${String(m.log.position().uid)} and lacks the acknowledged change ${String(mark.uid)}: start the member that has it`,

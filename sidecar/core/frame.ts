@@ -3,7 +3,7 @@
 // The bytes are JSON, so that a person can read a journal or a stream with common tools.
 import { z } from 'zod';
 import { epochSchema, type Epoch } from '../../common/position.ts';
-import { configurationSchema, type Configuration } from './configuration.ts';
+import { configurationSchema, type Configuration } from '../../common/configuration.ts';
 
 export const limits = Object.freeze({
   keyBytes: 1024,

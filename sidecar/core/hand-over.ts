@@ -3,7 +3,9 @@
 import { stepDown } from './election.ts';
 import { coreLimits } from './limits.ts';
 import type { MessageOf } from './message.ts';
-import { clusterIdOf, note, ownReport, type Leader, type Member } from './state.ts';
+import type { Leader } from './role.ts';
+import { ownReport } from './eligibility.ts';
+import { clusterIdOf, note, type Member } from './state.ts';
 import { releaseLease } from './turn.ts';
 
 export function beginToStop(m: Member): void {

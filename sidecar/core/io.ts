@@ -1,10 +1,10 @@
 // Inputs and effects of the core: everything that reaches it and everything that it wants done, as data.
 // A completion comes back as an input with the effect's token; an effect that has none needs no answer.
-import type { Epoch } from '../../common/position.ts';
 import type { ErrorCode } from '../../common/errors.ts';
 import type { Change, Frame } from './frame.ts';
 import type { LeaseRecord } from './lease.ts';
-import type { Message } from './message.ts';
+import type { LocatedEnd, Message } from './message.ts';
+import type { DiskRecord, HardState } from './hard-state.ts';
 
 /** A frame and its sequence in the stream; 0 when the stream is not known to have it. */
 export interface SequencedFrame {
@@ -13,15 +13,9 @@ export interface SequencedFrame {
 }
 
 export interface PersistStep {
-  readonly promise?: Epoch;
+  readonly hardState?: HardState;
   readonly truncateTo?: number;
   readonly frames?: readonly SequencedFrame[];
-}
-
-export interface LocatedEnd {
-  readonly index: number;
-  /** Hash that the leader's log has at `index`; `null` when its log is shorter. */
-  readonly hash: string | null;
 }
 
 /** Given with every input: the core has no clock and no randomness of its own. */
@@ -40,6 +34,10 @@ export type Input =
   /** Of the connection to NATS, and of the stream while it is read: why it cannot be used, in a sentence for people; `null` when it can. */
   | { readonly kind: 'connection' | 'stream'; readonly problem: string | null }
   | { readonly kind: 'lease'; readonly record: LeaseRecord | null }
+  /** What the own member Lease held before this process wrote to it; given once, as soon as the API server has answered. */
+  | { readonly kind: 'recorded'; readonly record: DiskRecord | null }
+  /** The own member Lease holds a report of this session. */
+  | { readonly kind: 'reported'; readonly session: string }
   | { readonly kind: 'leaseWritten'; readonly result: 'written' | 'conflict' | 'unavailable' }
   | { readonly kind: 'persisted'; readonly token: number }
   | { readonly kind: 'streamFrame'; readonly seq: number; readonly bytes: Uint8Array }

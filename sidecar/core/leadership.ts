@@ -2,11 +2,16 @@
 // Guarantees I2 and I3: nothing is answered before a majority of `spec.members` has it durable under this leader's promise.
 // It never trusts the Lease or a clock for that; how leadership is won is in `election.ts`.
 import type { ErrorCode } from '../../common/errors.ts';
+import type { Configuration } from '../../common/configuration.ts';
 import { encodeFrame, limits, type Change, type Frame } from './frame.ts';
 import type { SubmitResult } from './io.ts';
+import { sendHeartbeat } from './heartbeat.ts';
 import { coreLimits } from './limits.ts';
-import { majority, promisedTo, reachedByMajority } from './quorum.ts';
-import { acknowledge, newToken, note, persist, type Candidate, type Leader, type Member, type Submission, type Waiter } from './state.ts';
+import { answerReads, expireReads, refuseRead } from './reads.ts';
+import { isQuorum, isVoter, reachedByQuorum, standingsUnder, type Standing } from './quorum.ts';
+import { nextConfiguration } from './reconfiguration.ts';
+import type { Candidate, Leader, Submission, Waiter } from './role.ts';
+import { acknowledge, newToken, note, persist, type Member } from './state.ts';
 import { Overlay } from './store.ts';
 
 /** Room in a frame for everything but its changes. */
@@ -40,24 +45,6 @@ export function open(m: Member, candidate: Candidate): void {
   sendHeartbeat(m, leader);
 }
 
-export function sendHeartbeat(m: Member, role: Leader | Candidate): void {
-  role.heartbeatAtMs = m.now.nowMs;
-  m.effects.push({
-    kind: 'send',
-    to: '*',
-    message: {
-      kind: 'heartbeat',
-      from: m.config.pod,
-      clusterId: m.log.clusterId ?? '',
-      epoch: role.epoch,
-      opened: role.kind === 'leader',
-      round: role.kind === 'leader' ? role.round : 0,
-      position: m.log.position(),
-      acknowledged: m.log.position(m.acknowledgedIndex),
-    },
-  });
-}
-
 export function onSubmit(m: Member, id: number, change: Change, bytes: number): void {
   const { role } = m;
   if (role.kind !== 'leader') return refuse(m, id, 'no_leader', 'this member does not lead');
@@ -80,7 +67,13 @@ function refuse(m: Member, id: number, code: ErrorCode, detail: string): void {
 
 /** Makes a frame of what is queued, unless one is under way: that one fills the next (group commit). */
 function publishNext(m: Member, leader: Leader): void {
-  if (leader.publishing !== null || leader.queue.length === 0 || m.reloading) return;
+  if (leader.publishing !== null || m.reloading) return;
+  const configuration = nextConfiguration(m, leader);
+  if (configuration !== null) {
+    note(m, 'info', 'changes who counts', { voters: configuration });
+    return publish(m, leader, makeFrame(m, leader, [], configuration));
+  }
+  if (leader.queue.length === 0) return;
   const index = m.log.length + 1;
   const accepted: Change[] = [];
   const waiters: Waiter[] = [];
@@ -117,7 +110,7 @@ function judge(m: Member, leader: Leader, { change }: Submission, index: number)
     case 'duplicate':
       return {
         result: { kind: 'committed', ...verdict.receipt, duplicate: true },
-        waitsFor: m.log.indexOfUid(verdict.receipt.uid) || index,
+        waitsFor: verdict.receipt.uid <= m.store.uid ? 0 : m.log.indexOfUid(verdict.receipt.uid) || index,
       };
     case 'conflict':
       return {
@@ -131,12 +124,12 @@ function judge(m: Member, leader: Leader, { change }: Submission, index: number)
   }
 }
 
-function makeFrame(m: Member, leader: Leader, changes: readonly Change[]): Frame {
+function makeFrame(m: Member, leader: Leader, changes: readonly Change[], configuration?: Configuration): Frame {
   const end = m.log.position();
   return encodeFrame(
     {
       version: 1,
-      kind: 'data',
+      kind: configuration === undefined ? 'data' : 'configuration',
       clusterId: m.log.clusterId ?? '',
       epoch: leader.epoch,
       index: end.index + 1,
@@ -145,6 +138,7 @@ function makeFrame(m: Member, leader: Leader, changes: readonly Change[]): Frame
       timeMs: m.now.wallMs,
       acknowledgedIndex: m.acknowledgedIndex,
       changes,
+      ...(configuration === undefined ? {} : { configuration }),
     },
     m.config.sha256,
   );
@@ -175,40 +169,30 @@ export function onPublished(m: Member, leader: Leader, token: number, seq: numbe
 
 /** Counts what a majority has durable, answers what waited for it, and tells the followers. */
 export function advance(m: Member, leader: Leader): void {
-  const promised = promisedTo(m, leader.epoch);
-  const reached =
-    m.config.durability === 'Leader'
-      ? leaderReach(m, leader, promised)
-      : reachedByMajority(
-          m,
-          promised.map(({ index }) => index),
-        );
-  leader.confirmedRound = Math.max(
-    leader.confirmedRound,
-    reachedByMajority(
-      m,
-      promised.map(({ round }) => Math.min(round, leader.round)),
-    ),
-  );
+  const standings = standingsUnder(m, leader.epoch);
+  const confirmed = reachedByQuorum(m, standings, ({ round }) => Math.min(round, leader.round));
+  leader.confirmedRound = Math.max(leader.confirmedRound, confirmed);
+  const reached = reachOf(m, leader, standings);
   // Only with a frame of the own epoch is all that it stands on acknowledged too (Raft, section 5.4.2).
-  if (reached >= leader.claimIndex && reached > m.acknowledgedIndex) {
+  const before = m.acknowledgedIndex;
+  if (reached >= leader.claimIndex && reached > before) {
     acknowledge(m, reached);
     leader.overlay.release(m.store.index);
     answerWaiters(m, leader);
     sendHeartbeat(m, leader);
+    // A configuration that is acknowledged may be all that what follows it waited for.
+    if (m.log.configurations.some(({ index }) => index <= reached && index > before)) return advance(m, leader);
   }
   answerReads(m, leader);
 }
 
-/** `durability: Leader` acknowledges by the leader's disk alone, and only while its Lease is fresh. */
-function leaderReach(m: Member, leader: Leader, promised: readonly { pod: string; index: number }[]): number {
-  if (leader.claimIndex > m.acknowledgedIndex)
-    return reachedByMajority(
-      m,
-      promised.map(({ index }) => index),
-    );
-  if (!m.lease.isFresh(m.now.nowMs)) return 0;
-  return promised.find(({ pod }) => pod === m.config.pod)?.index ?? 0;
+/** `durability: Leader` acknowledges changes by the leader's disk alone, and only while its Lease is fresh; a claim or a configuration never. */
+function reachOf(m: Member, leader: Leader, standings: readonly Standing[]): number {
+  const quorum = reachedByQuorum(m, standings, ({ index }) => index);
+  if (m.config.durability === 'Quorum' || leader.claimIndex > m.acknowledgedIndex || !m.lease.isFresh(m.now.nowMs)) return quorum;
+  const own = standings.find(({ pod }) => pod === m.config.pod)?.index ?? 0;
+  const undecided = m.log.configurations.find(({ index }) => index > Math.max(quorum, m.acknowledgedIndex));
+  return undecided === undefined ? own : Math.max(quorum, Math.min(own, undecided.index - 1));
 }
 
 function answerWaiters(m: Member, leader: Leader): void {
@@ -220,42 +204,16 @@ function answerWaiters(m: Member, leader: Leader): void {
   leader.waiters = waiting;
 }
 
-/** I9: answered when a majority has confirmed the epoch after the read was asked; one round serves all that wait. */
-export function onRead(m: Member, id: number): void {
-  const { role } = m;
-  if (role.kind !== 'leader') return refuseRead(m, id, 'no_leader', 'this member does not lead');
-  if (role.reads.length >= coreLimits.pendingReads)
-    return refuseRead(m, id, 'queue_full', `${String(coreLimits.pendingReads)} reads wait already`);
-  role.reads.push({ id, round: null, deadlineMs: m.now.nowMs + coreLimits.submitTimeoutMs });
-  answerReads(m, role);
-}
-
-function refuseRead(m: Member, id: number, code: ErrorCode, detail: string): void {
-  m.effects.push({ kind: 'answerRead', id, result: { kind: 'refused', code, detail } });
-}
-
-function answerReads(m: Member, leader: Leader): void {
-  if (majority(m) === 1) leader.confirmedRound = leader.round;
-  const confirmed = leader.reads.filter(({ round }) => round !== null && round <= leader.confirmedRound);
-  if (confirmed.length > 0) leader.reads = leader.reads.filter(({ round }) => round === null || round > leader.confirmedRound);
-  for (const { id } of confirmed) m.effects.push({ kind: 'answerRead', id, result: { kind: 'confirmed', uid: m.store.uid } });
-  if (leader.round > leader.confirmedRound || !leader.reads.some(({ round }) => round === null)) return;
-  leader.round += 1;
-  for (const read of leader.reads) read.round ??= leader.round;
-  sendHeartbeat(m, leader);
-  if (majority(m) === 1) answerReads(m, leader);
-}
-
 /** Time passes: heartbeats, time-outs, and the check that a majority still answers. Returns why this member must step down, if it must. */
 export function tickLeader(m: Member, leader: Leader): string | null {
   const { nowMs } = m.now;
   if (nowMs - leader.heartbeatAtMs >= coreLimits.heartbeatMs) sendHeartbeat(m, leader);
   expire(m, leader);
-  const heard = m.order.filter((pod) => {
-    const peer = m.peers.get(pod);
-    return pod === m.config.pod || (peer !== undefined && nowMs - peer.heardAtMs < coreLimits.peerFreshMs);
-  });
-  if (heard.length >= majority(m)) leader.quorumAtMs = nowMs;
+  publishNext(m, leader);
+  const heard = new Map([[m.config.pod, m.hardState.incarnation]]);
+  for (const [pod, { report, heardAtMs }] of m.peers) if (nowMs - heardAtMs < coreLimits.peerFreshMs) heard.set(pod, report.incarnation);
+  if (isQuorum(m, heard)) leader.quorumAtMs = nowMs;
+  if (!isVoter(m)) return 'this member does not count any more';
   return nowMs - leader.quorumAtMs > m.config.timings.renewDeadlineMs ? 'no majority answers' : null;
 }
 
@@ -270,9 +228,7 @@ function expire(m: Member, leader: Leader): void {
     refuse(m, id, 'no_leader', 'the change waited too long for its turn; it is not part of the log');
   }
   leader.queue = leader.queue.filter(({ deadlineMs }) => deadlineMs > nowMs);
-  for (const { id, deadlineMs } of leader.reads)
-    if (deadlineMs <= nowMs) refuseRead(m, id, 'no_leader', 'no majority confirmed the leader in time');
-  leader.reads = leader.reads.filter(({ deadlineMs }) => deadlineMs > nowMs);
+  expireReads(m, leader);
 }
 
 /** Every caller hears what is known of its change: queued ones are not in the log, published ones may be. */

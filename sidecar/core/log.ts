@@ -1,45 +1,90 @@
 // The index of a member's log: what the core must know of each frame without holding its bytes.
-// It mirrors the journal: the core changes it when it decides, the journal follows when the disk has it.
-// It does not know which frames are acknowledged, and it never reads a disk.
-import { emptyPosition, noEpoch, type Epoch, type Position } from '../../common/position.ts';
+// It mirrors the journal: the core changes it when it decides, the journal follows when the disk has it. Frames up to `base` are compacted:
+// of them only the history of epochs is left. It does not know which frames are acknowledged, and it never reads a disk.
+import type { Configuration } from '../../common/configuration.ts';
+import { emptyPosition, noEpoch, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
 import { lastUid, type Frame } from './frame.ts';
+import type { LocatedEnd } from './message.ts';
+import type { EpochSpan, SnapshotHead } from './snapshot.ts';
 
 interface Entry {
   readonly hash: string;
   readonly epoch: Epoch;
   readonly endUid: number;
-  readonly kind: Frame['kind'];
   /** Sequence in the stream; 0 while the stream is not known to have this frame. */
   seq: number;
 }
 
-export class Log {
-  readonly #entries: Entry[] = [];
-  /** `null` while the log is empty. */
-  clusterId: string | null = null;
+export interface LoggedConfiguration {
+  readonly index: number;
+  readonly voters: Configuration;
+  /** In a claim: nothing before it counts any more. */
+  readonly replaces: boolean;
+}
 
-  get length(): number {
-    return this.#entries.length;
+export class Log {
+  readonly #base: Position;
+  readonly #entries: Entry[] = [];
+  readonly #history: EpochSpan[];
+  readonly #configurations: LoggedConfiguration[];
+  /** `null` while the log is empty. */
+  clusterId: string | null;
+
+  /** A log that begins after `base`; after nothing when it is `null`. */
+  constructor(base: SnapshotHead | null = null) {
+    this.#base = base?.position ?? emptyPosition;
+    this.#history = [...(base?.history ?? [])];
+    this.#configurations =
+      base === null || base.configuration === null ? [] : [{ index: this.#base.index, voters: base.configuration, replaces: true }];
+    this.clusterId = base?.clusterId ?? null;
   }
 
-  /** Where the log ends, or where its first `index` frames end. */
+  get length(): number {
+    return this.#base.index + this.#entries.length;
+  }
+
+  /** Index of the last frame that is compacted; 0 when none is. */
+  get baseIndex(): number {
+    return this.#base.index;
+  }
+
+  /** Those that the log holds, in order; the first is the last one at or before the base. */
+  get configurations(): readonly LoggedConfiguration[] {
+    return this.#configurations;
+  }
+
+  /** Where the log ends, or where its first `index` frames end; `index` must not lie below the base. */
   position(index: number = this.length): Position {
-    const entry = this.#entries[index - 1];
-    return entry === undefined ? emptyPosition : { epoch: entry.epoch, uid: entry.endUid, index, hash: entry.hash };
+    if (index === this.#base.index) return this.#base;
+    const entry = this.#at(index);
+    if (entry === undefined) throw new Error(`broken invariant I1: frame ${String(index)} is not in the log`);
+    return { epoch: entry.epoch, uid: entry.endUid, index, hash: entry.hash };
   }
 
   get lastEpoch(): Epoch {
-    return this.#entries.at(-1)?.epoch ?? noEpoch;
+    return this.#history.at(-1)?.epoch ?? noEpoch;
   }
 
-  /** Chain hash of frame `index`; `''` for index 0, undefined beyond the end. */
+  /** Chain hash of frame `index`; `''` for index 0, undefined beyond the end and below the base. */
   hashAt(index: number): string | undefined {
-    return index === 0 ? '' : this.#entries[index - 1]?.hash;
+    return index === this.#base.index ? this.#base.hash : this.#at(index)?.hash;
   }
 
-  /** The log has exactly this frame, and by the chain all that this frame stands on (I1). */
+  /** Epoch of frame `index`; undefined beyond the end and for index 0. */
+  epochAt(index: number): Epoch | undefined {
+    return index > this.length ? undefined : this.#history.findLast(({ fromIndex }) => fromIndex <= index)?.epoch;
+  }
+
+  /** The log has exactly this frame, and by the chain all that this frame stands on (I1). Not for frames below the base. */
   contains(index: number, hash: string): boolean {
     return this.hashAt(index) === hash;
+  }
+
+  /** The log that ends there is a part of this one. Below the base the epoch tells: in one epoch and nonce there is one frame for each index. */
+  holds({ index, hash, epoch }: Pick<Position, 'index' | 'hash' | 'epoch'>): boolean {
+    if (index >= this.#base.index || index === 0) return index === 0 || this.contains(index, hash);
+    const own = this.epochAt(index);
+    return own !== undefined && sameEpoch(own, epoch);
   }
 
   continues(frame: Frame): boolean {
@@ -50,19 +95,25 @@ export class Log {
     if (!this.continues(frame)) throw new Error(`broken invariant I1: frame ${String(frame.index)} does not continue the log`);
     if (frame.firstUid !== this.position().uid + 1)
       throw new Error(`broken invariant K3: frame ${String(frame.index)} leaves a gap in the UIDs`);
+    const { hash, epoch, index, configuration } = frame;
+    if (this.#history.length === 0 || !sameEpoch(this.lastEpoch, epoch)) this.#history.push({ epoch, fromIndex: index });
+    if (configuration !== undefined) this.#configurations.push({ index, voters: configuration, replaces: frame.kind === 'claim' });
     this.clusterId = frame.clusterId;
-    this.#entries.push({ hash: frame.hash, epoch: frame.epoch, endUid: lastUid(frame), kind: frame.kind, seq });
+    this.#entries.push({ hash, epoch, endUid: lastUid(frame), seq });
   }
 
   truncate(index: number): void {
-    this.#entries.length = index;
+    if (index < this.#base.index) throw new Error(`broken invariant I5: frame ${String(index)} is compacted`);
+    this.#entries.length = index - this.#base.index;
+    while ((this.#history.at(-1)?.fromIndex ?? 0) > index) this.#history.pop();
+    while ((this.#configurations.at(-1)?.index ?? 0) > index) this.#configurations.pop();
     if (index === 0) this.clusterId = null;
   }
 
-  /** Index of the frame that holds the change `uid`; 0 when no frame does. */
+  /** Index of the frame that holds the change `uid`; 0 when no frame does, or it is compacted. */
   indexOfUid(uid: number): number {
-    if (uid < 1 || uid > this.position().uid) return 0;
-    let low = 1;
+    if (uid <= this.#base.uid || uid > this.position().uid) return 0;
+    let low = this.#base.index + 1;
     let high = this.length;
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -74,7 +125,7 @@ export class Log {
 
   /** The stream has frame `index` at `seq`. */
   markStored(index: number, seq: number): void {
-    const entry = this.#entries[index - 1];
+    const entry = this.#at(index);
     if (entry !== undefined) entry.seq = seq;
   }
 
@@ -85,7 +136,7 @@ export class Log {
 
   /** The first frame from `from` on that the stream is not known to have; 0 when it has them all. */
   firstNotStored(from: number): number {
-    for (let index = Math.max(from, 1); index <= this.length; index++) if (this.#entries[index - 1]?.seq === 0) return index;
+    for (let index = Math.max(from, this.#base.index + 1); index <= this.length; index++) if (this.#at(index)?.seq === 0) return index;
     return 0;
   }
 
@@ -95,4 +146,15 @@ export class Log {
     for (const { seq, hash } of this.#entries) if (seq > best.seq) best = { seq, hash };
     return best;
   }
+
+  #at(index: number): Entry | undefined {
+    return this.#entries[index - this.#base.index - 1];
+  }
 }
+
+/** What a member that starts asks of the leader's log. */
+export const locate = (log: Log, index: number): LocatedEnd => ({
+  index,
+  hash: log.hashAt(index) ?? null,
+  epoch: log.epochAt(index) ?? null,
+});

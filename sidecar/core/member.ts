@@ -2,27 +2,20 @@
 // The same code runs in production and in simulation; order of effects is the order in which they must begin.
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { campaign, onCandidatePublished, onLastSeq, onLoaded, onVoteAnswer, progress, stepDown, tickCandidate } from './election.ts';
-import type { Effect, Input, Instant, LocatedEnd } from './io.ts';
+import type { Effect, Input, Instant } from './io.ts';
 import { decideJoin } from './join.ts';
-import { advance, onPublished, onRead, onSubmit, tickLeader } from './leadership.ts';
-import type { Message, MessageOf } from './message.ts';
+import { advance, onPublished, onSubmit, tickLeader } from './leadership.ts';
+import { onRead } from './reads.ts';
+import type { LocatedEnd, Message, MessageOf } from './message.ts';
 import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
+import { promiseGeneration } from './generation.ts';
+import { onRecorded, onReported } from './own-disk.ts';
+import { isKnown } from './quorum.ts';
 import { onVoteRequest } from './vote.ts';
 import { beginToStop, handOver } from './hand-over.ts';
-import {
-  acknowledge,
-  clusterIdOf,
-  hearsLeader,
-  inRound,
-  isElectable,
-  newToken,
-  note,
-  ownReport,
-  sawEpoch,
-  type Join,
-  type Member,
-} from './state.ts';
+import { ownReport } from './eligibility.ts';
+import { acknowledge, clusterIdOf, hearsLeader, inRound, isElectable, newToken, note, sawEpoch, type Join, type Member } from './state.ts';
 
 export function step(m: Member, input: Input, now: Instant): Effect[] {
   m.now = now;
@@ -60,6 +53,10 @@ function dispatch(m: Member, input: Input): void {
       return;
     case 'lease':
       return onLease(m, input.record);
+    case 'recorded':
+      return onRecorded(m, input.record);
+    case 'reported':
+      return onReported(m, input.session);
     case 'leaseWritten':
       return m.lease.written(input.result);
     case 'persisted':
@@ -105,9 +102,10 @@ function settle(m: Member): void {
 }
 
 /** Has all that it knows to be acknowledged; or, as under load something is always on its way, came in time to where all ended a moment ago. */
-function keepsUp(m: Member, { index, hash }: Position): boolean {
+function keepsUp(m: Member, acknowledged: Position): boolean {
   const { behind } = m;
-  const has = m.store.index >= index && m.log.contains(index, hash);
+  const { index } = acknowledged;
+  const has = m.store.index >= index && m.log.holds(acknowledged);
   if (has) m.behind = null;
   else if (behind === null || m.store.index >= behind.index) {
     const late = behind !== null && m.now.nowMs - behind.sinceMs > coreLimits.behindToleranceMs;
@@ -140,7 +138,7 @@ function tick(m: Member): void {
 function catchUpFromLeader(m: Member): void {
   const { leader, reader } = m;
   if (m.join.kind !== 'running' || leader === null || m.role.kind !== 'follower' || reader.target !== null) return;
-  if (m.log.contains(leader.position.index, leader.position.hash) || m.now.nowMs - reader.readAtMs < coreLimits.stalledReaderMs) return;
+  if (m.log.holds(leader.position) || m.now.nowMs - reader.readAtMs < coreLimits.stalledReaderMs) return;
   if (compareEpochs(leader.epoch, m.promise) < 0) return;
   reader.readAtMs = m.now.nowMs;
   seek(m, leader.position);
@@ -149,6 +147,7 @@ function catchUpFromLeader(m: Member): void {
 function onLease(m: Member, record: Member['lease']['record']): void {
   const holder = m.lease.record?.holder;
   m.lease.observe(record, m.now.nowMs);
+  promiseGeneration(m);
   // What was another's before is not lost now: after a hand-over the former leader may have ended before it gave the Lease away.
   const lost = m.lease.heldByOther && m.lease.record?.holder !== holder;
   if (m.role.kind === 'leader' && lost && m.stopping === null) stepDown(m, 'the Lease is held by another');
@@ -209,7 +208,7 @@ function onForeign(m: Member, message: Message): void {
 
 function onReport(m: Member, report: MessageOf<'report'>): void {
   sawEpoch(m, report.promise);
-  if (!m.order.includes(report.from) || report.from === m.config.pod) return;
+  if (!isKnown(m, report.from) || report.from === m.config.pod) return;
   const known = m.peers.get(report.from)?.report;
   // Rounds are counted anew in each leadership: what confirmed one of an earlier confirms nothing now (I9).
   const same = known?.identity === report.identity && sameEpoch(known.promise, report.promise);
@@ -228,7 +227,7 @@ function onHeartbeat(m: Member, beat: MessageOf<'heartbeat'>): void {
     m.effects.push({ kind: 'send', to: beat.from, message: ownReport(m, 0) });
     return;
   }
-  if (!m.order.includes(beat.from)) return;
+  if (!isKnown(m, beat.from)) return;
   if (m.role.kind !== 'follower') {
     if (compareEpochs(beat.epoch, m.role.epoch) <= 0) return;
     stepDown(m, `${beat.from} leads in a higher epoch`);
@@ -240,7 +239,7 @@ function onHeartbeat(m: Member, beat: MessageOf<'heartbeat'>): void {
   if (beat.opened && m.join.kind === 'running') {
     m.followed = true;
     m.refusal = null;
-    if (m.log.contains(acknowledged.index, acknowledged.hash)) acknowledge(m, acknowledged.index);
+    if (m.log.holds(acknowledged)) acknowledge(m, acknowledged.index);
   }
   if (m.join.kind !== 'running') judge(m);
   if (isElectable(m)) m.effects.push({ kind: 'send', to: beat.from, message: ownReport(m, beat.round) });
@@ -264,8 +263,8 @@ function onLocated(m: Member, token: number, end: LocatedEnd | null): void {
     localClusterId: m.log.clusterId,
     leader: leader.position,
     leaderClusterId: leader.clusterId,
-    leaderHasLocalEnd: end.hash === local.hash,
-    localHasLeaderEnd: m.log.contains(leader.position.index, leader.position.hash),
+    leaderHasLocalEnd: end.hash === null ? end.epoch !== null && sameEpoch(end.epoch, local.epoch) : end.hash === local.hash,
+    localHasLeaderEnd: m.log.holds(leader.position),
     divergedMember: m.config.divergedMember,
   });
   if (decision.kind === 'blocked') return block(m, decision, leader.position.uid);

@@ -7,6 +7,8 @@ import { changeSchema } from './frame.ts';
 const pod = z.string().min(1).max(253);
 /** Every message says of which cluster it speaks; `''` when its sender knows of none yet. */
 const clusterId = z.string().max(253);
+/** Id of the sender's disk; `''` while it counts for nothing. */
+const incarnation = z.string().max(32);
 
 const voteRequestSchema = z.strictObject({
   kind: z.literal('voteRequest'),
@@ -19,6 +21,8 @@ const voteAnswerSchema = z.strictObject({
   kind: z.literal('voteAnswer'),
   from: pod,
   clusterId,
+  /** Disk of the voter; a vote counts by it. */
+  incarnation,
   epoch: epochSchema,
   granted: z.boolean(),
   promise: epochSchema,
@@ -41,6 +45,7 @@ const positionReportSchema = z.strictObject({
   from: pod,
   clusterId,
   identity: z.string().max(512),
+  incarnation,
   promise: epochSchema,
   position: positionSchema,
   eligible: z.boolean(),
@@ -69,6 +74,10 @@ const requestSchema = z.discriminatedUnion('kind', [
 ]);
 export type PeerRequest = z.infer<typeof requestSchema>;
 
+/** What the leader's log has at `index`: `hash` is `null` when its log is shorter, or that frame is compacted; `epoch` when its log is shorter. */
+const locatedSchema = z.strictObject({ index: z.int().min(0), hash: z.string().max(64).nullable(), epoch: epochSchema.nullable() });
+export type LocatedEnd = Readonly<z.infer<typeof locatedSchema>>;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -84,6 +93,7 @@ function decodeWith<T>(schema: z.ZodType<T>, payload: Uint8Array): T | null {
 }
 /** `null` for what is not of the form: it is dropped, as a lost message would be. */
 export const decodeMessage = (payload: Uint8Array): Message | null => decodeWith(messageSchema, payload);
+export const decodeLocated = (payload: Uint8Array): LocatedEnd | null => decodeWith(locatedSchema, payload);
 export const decodeRequest = (payload: Uint8Array): PeerRequest | null => decodeWith(requestSchema, payload);
 
 /** Frames as `length (u32, big endian), bytes` one after the other. */

@@ -1,7 +1,8 @@
 // Where a member stands, in words for people. It decides nothing.
 import type { MemberPhase } from '../../common/report.ts';
 import { coreLimits } from './limits.ts';
-import { isElectable, isEligible, type Member } from './state.ts';
+import { isEligible } from './eligibility.ts';
+import { isElectable, type Member } from './state.ts';
 
 const withoutStream = (problem: string) =>
   ({ phase: 'Waiting', reason: 'StreamUnavailable', message: `${problem}; check spec.replication.nats and the NATS servers` }) as const;
@@ -31,6 +32,12 @@ export function phaseOf(m: Member): { readonly phase: MemberPhase; readonly reas
           message: `${String(Math.max(m.leader.position.uid - m.store.uid, 0))} changes behind ${m.leader.pod}`,
         };
   }
+  if (isElectable(m) && m.disk !== 'registered')
+    return {
+      phase: 'Starting',
+      reason: 'DiskUnverified',
+      message: 'waits for the API server: the member Lease tells whether this disk is the one that took part before',
+    };
   if (isElectable(m) && !isEligible(m))
     return { phase: 'Waiting', reason: 'StartRound', message: 'waits for the operator to open the start round' };
   return { phase: 'Waiting', reason: 'NoLeader', message: 'no leader is heard; waits for an election' };

@@ -1,19 +1,74 @@
-// Counting: which members stand under a promise, and what a majority of `spec.members` has reached.
+// Counting by disks (ADR 10): which configurations are active, who stands under a promise, and what a majority of each of them has reached.
+import type { Configuration } from '../../common/configuration.ts';
 import { sameEpoch, type Epoch } from '../../common/position.ts';
-import { ownReport, type Member } from './state.ts';
+import type { Member } from './state.ts';
 
-export const majority = (m: Member): number => Math.floor(m.config.members / 2) + 1;
+/** A member, by its disk, and how far it is. */
+export interface Standing {
+  readonly pod: string;
+  readonly incarnation: string;
+  /** What it has durable of this log; 0 when it is parted from it. */
+  readonly index: number;
+  /** Newest heartbeat round that it has answered. */
+  readonly round: number;
+}
 
-/** Members, this one included, that report this very promise; with what they have durable of the own log (`0` when it is parted from it). */
-export function promisedTo(m: Member, epoch: Epoch): { readonly pod: string; readonly index: number; readonly round: number }[] {
-  const own = { ...ownReport(m, Number.MAX_SAFE_INTEGER) };
-  const reports = [own, ...m.order.filter((pod) => pod !== m.config.pod).flatMap((pod) => m.peers.get(pod)?.report ?? [])];
-  return reports
+/** The last configuration that is known to be acknowledged, and all after it; a claim that carries one replaces those before it. */
+function activeConfigurations(m: Member): Configuration[] {
+  const { configurations } = m.log;
+  const from = configurations.findLastIndex(({ index, replaces }) => replaces || index <= m.acknowledgedIndex);
+  if (from !== -1) return configurations.slice(from).map(({ voters }) => voters);
+  // Nobody has claimed yet: the founding round says who counts.
+  const founding = m.log.length === 0 ? m.lease.record?.round?.configuration : null;
+  return founding === undefined || founding === null ? [] : [founding];
+}
+
+export const isVoter = (m: Member): boolean =>
+  m.disk === 'registered' &&
+  activeConfigurations(m).some((voters) =>
+    voters.some(({ pod, incarnation }) => pod === m.config.pod && incarnation === m.hardState.incarnation),
+  );
+
+/** Its word counts: it is named in failover.csv, or counts still. */
+export const isKnown = (m: Member, name: string): boolean =>
+  m.order.includes(name) || activeConfigurations(m).some((voters) => voters.some(({ pod }) => pod === name));
+
+/** Members, this one included, that report this very promise. */
+export function standingsUnder(m: Member, epoch: Epoch): Standing[] {
+  const { pod } = m.config;
+  const own = { from: pod, incarnation: m.hardState.incarnation, round: Number.MAX_SAFE_INTEGER, ...m.durable };
+  return [own, ...[...m.peers.values()].map(({ report }) => report)]
     .filter(({ promise }) => sameEpoch(promise, epoch))
-    .map(({ from, position, round }) => ({ pod: from, index: m.log.contains(position.index, position.hash) ? position.index : 0, round }));
+    .map(({ from, incarnation, position, round }) => ({
+      pod: from,
+      incarnation,
+      index: m.log.holds(position) ? position.index : 0,
+      round,
+    }));
 }
 
-/** The value that a majority of `spec.members` has reached, 0 when fewer than a majority have spoken. */
-export function reachedByMajority(m: Member, values: readonly number[]): number {
-  return [...values].sort((a, b) => b - a)[majority(m) - 1] ?? 0;
+/** The value that a majority of each active configuration has reached; 0 when there is none. */
+export function reachedByQuorum(m: Member, standings: readonly Standing[], value: (standing: Standing) => number): number {
+  const reached = activeConfigurations(m).map((voters) => {
+    const values = voters.map(({ pod, incarnation }) => {
+      const standing = standings.find((one) => one.pod === pod && one.incarnation === incarnation);
+      return standing === undefined ? 0 : value(standing);
+    });
+    return values.sort((a, b) => b - a)[Math.floor(voters.length / 2)] ?? 0;
+  });
+  return reached.length === 0 ? 0 : Math.min(...reached);
 }
+
+/** Those who are there, by pod and incarnation, are a quorum. */
+export function isQuorum(m: Member, present: ReadonlyMap<string, string>): boolean {
+  const configurations = activeConfigurations(m);
+  return (
+    configurations.length > 0 &&
+    configurations.every(
+      (voters) => voters.filter(({ pod, incarnation }) => present.get(pod) === incarnation).length > Math.floor(voters.length / 2),
+    )
+  );
+}
+
+/** No other is needed. */
+export const isQuorumAlone = (m: Member): boolean => isQuorum(m, new Map([[m.config.pod, m.hardState.incarnation]]));

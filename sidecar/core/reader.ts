@@ -52,7 +52,7 @@ export function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameO
 
 /** The reading rules, in the order of the design. */
 function accept(m: Member, frame: Frame, seq: number): FrameOutcome {
-  if (m.log.contains(frame.index, frame.hash)) {
+  if (m.log.holds(frame)) {
     m.log.markStored(frame.index, seq);
     return 'known';
   }
@@ -177,7 +177,7 @@ export function onFetched(m: Member, token: number, packed: readonly Uint8Array[
     if ('error' in frame || frame.clusterId !== (clusterIdOf(m) || frame.clusterId)) break;
     // What may be followed is, as if the stream had it: a log that lacks more than can be held comes closer frame by frame.
     if (m.log.continues(frame) && mayFollow(m, frame)) takeOver(m, m.log.length, [{ frame, seq: 0 }]);
-    else if (!m.log.contains(frame.index, frame.hash)) setAside(m, frame, 0);
+    else if (!m.log.holds(frame)) setAside(m, frame, 0);
     if (m.reloading) return;
     reader.fetchCursor = frame.index + 1;
   }
@@ -226,7 +226,8 @@ function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: 
       m.reader.orphanBytes -= aside.frame.bytes.length;
     }
   }
-  persist(m, { ...(rewinds ? { promise: m.promise, truncateTo: fork } : {}), frames: chain });
+  if (rewinds) m.hardState = { ...m.hardState, promise: m.promise };
+  persist(m, { ...(rewinds ? { hardState: m.hardState, truncateTo: fork } : {}), frames: chain });
   if (loses) {
     m.reloading = true;
     m.effects.push({ kind: 'reload', reason: 'acknowledged changes were rewound' });

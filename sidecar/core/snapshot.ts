@@ -1,6 +1,6 @@
 // The state at one place of the log, with what the log before it must still tell (ADR 11). Its bytes are the journal's matter.
 import { sameEpoch, type Epoch, type Position } from '../../common/position.ts';
-import type { Configuration } from './configuration.ts';
+import type { Configuration } from '../../common/configuration.ts';
 import { lastUid, type Frame } from './frame.ts';
 
 /** One leadership of a log: all frames from `fromIndex` up to the next span are of this epoch and nonce. */

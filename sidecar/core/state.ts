@@ -2,79 +2,27 @@
 // It is changed in place, by `step` alone: the state may hold a million keys. What it wants done is pushed to `effects`.
 import { compareEpochs, comparePositions, emptyPosition, type Epoch, type Position } from '../../common/position.ts';
 import { leaseIdentity } from '../../common/report.ts';
-import type { Change, Frame, Sha256 } from './frame.ts';
-import type { Effect, Instant, PersistStep, SubmitResult } from './io.ts';
+import type { Frame, Sha256 } from './frame.ts';
+import type { Effect, Instant, PersistStep } from './io.ts';
 import type { BlockedReason } from './join.ts';
 import { LeaseView, type LeaseTimings } from './lease.ts';
 import { Log } from './log.ts';
 import type { MessageOf } from './message.ts';
 import { coreLimits } from './limits.ts';
-import { Store, type Overlay } from './store.ts';
+import type { HardState } from './hard-state.ts';
+import type { Role } from './role.ts';
+import { Store } from './store.ts';
 
 export interface MemberConfig {
   readonly pod: string;
   readonly podUid: string;
   readonly session: string;
   readonly kind: 'member' | 'dr';
-  /** `spec.members`: what a majority is counted against. */
-  readonly members: number;
   readonly durability: 'Quorum' | 'Leader';
   readonly divergedMember: 'Archive' | 'Block';
   readonly timings: LeaseTimings;
   readonly sha256: Sha256;
 }
-
-export interface Submission {
-  readonly id: number;
-  readonly change: Change;
-  readonly bytes: number;
-  readonly deadlineMs: number;
-}
-
-/** An answer that waits until frame `index` is acknowledged. */
-export interface Waiter {
-  readonly id: number;
-  readonly index: number;
-  readonly deadlineMs: number;
-  readonly result: SubmitResult;
-}
-
-export type CandidateStage =
-  | { readonly kind: 'reading'; readonly sinceMs: number; token: number; endSeq: number | null }
-  | { readonly kind: 'promising'; readonly token: number }
-  | { readonly kind: 'voting'; readonly sinceMs: number; sentAtMs: number; readonly votes: Set<string> }
-  | { readonly kind: 'claiming'; readonly sinceMs: number; readonly token: number; readonly frame: Frame }
-  | { readonly kind: 'filling'; readonly sinceMs: number; token: number; index: number }
-  | { readonly kind: 'confirming'; readonly sinceMs: number };
-
-export interface Candidate {
-  readonly kind: 'candidate';
-  epoch: Epoch;
-  stage: CandidateStage;
-  voteRounds: number;
-  claimIndex: number;
-  heartbeatAtMs: number;
-}
-
-export interface Leader {
-  readonly kind: 'leader';
-  readonly epoch: Epoch;
-  readonly claimIndex: number;
-  heartbeatAtMs: number;
-  /** Last time at which a majority had answered a heartbeat. */
-  quorumAtMs: number;
-  /** Number of the newest heartbeat round that reads wait for, and the newest that a majority has answered. */
-  round: number;
-  confirmedRound: number;
-  queue: Submission[];
-  queueBytes: number;
-  publishing: { readonly token: number; readonly frame: Frame } | null;
-  waiters: Waiter[];
-  readonly overlay: Overlay;
-  reads: { readonly id: number; round: number | null; readonly deadlineMs: number }[];
-}
-
-export type Role = { readonly kind: 'follower' } | Candidate | Leader;
 
 export type Join =
   | { readonly kind: 'undecided' }
@@ -126,7 +74,13 @@ export interface Member {
   /** Highest index of the log that is known to be acknowledged. */
   acknowledgedIndex: number;
   promise: Epoch;
+  /** What was last written of it; its promise may be behind, since frames raise it too. */
+  hardState: HardState;
+  /** Whether the own disk is known to be the one that took part before (ADR 10). */
+  disk: 'unverified' | 'writing' | 'registering' | 'registered';
   durable: { promise: Epoch; position: Position };
+  /** `durable` as this process found it. */
+  opened: { readonly promise: Epoch; readonly position: Position };
   readonly persisting: Map<number, { readonly promise: Epoch; readonly position: Position; readonly then?: () => void }>;
   /** Highest epoch seen anywhere: the next claim goes above it. */
   highestEpoch: Epoch;
@@ -159,7 +113,8 @@ export interface Member {
 }
 
 /** A member whose journal holds nothing yet; `recover` adds what it does hold. */
-export function createMember(config: MemberConfig, promise: Epoch): Member {
+export function createMember(config: MemberConfig, hardState: HardState): Member {
+  const { promise } = hardState;
   const identity = leaseIdentity(config.pod, config.podUid, config.session);
   return {
     config,
@@ -172,7 +127,11 @@ export function createMember(config: MemberConfig, promise: Epoch): Member {
     uncommitted: [],
     acknowledgedIndex: 0,
     promise,
+    hardState,
+    // A DR replica counts for nothing (I4): nobody asks which disk it has.
+    disk: config.kind === 'dr' ? 'registered' : 'unverified',
     durable: { promise, position: emptyPosition },
+    opened: { promise, position: emptyPosition },
     persisting: new Map(),
     highestEpoch: promise,
     lease: new LeaseView(identity, config.timings),
@@ -216,6 +175,7 @@ export function recover(m: Member, frame: Frame, seq: number): void {
   if (compareEpochs(frame.epoch, m.promise) >= 0) m.promise = frame.epoch;
   sawEpoch(m, frame.epoch);
   m.durable = { promise: m.promise, position: m.log.position() };
+  m.opened = m.durable;
   acknowledge(m, frame.acknowledgedIndex);
 }
 
@@ -228,6 +188,12 @@ export function note(m: Member, level: 'info' | 'warn' | 'error', message: strin
 
 export function sawEpoch(m: Member, epoch: Epoch): void {
   if (compareEpochs(epoch, m.highestEpoch) > 0) m.highestEpoch = epoch;
+}
+
+/** Writes the promise, and the identity of the disk, as they stand; `then` runs when it is durable. */
+export function persistHardState(m: Member, then?: () => void): number {
+  m.hardState = { ...m.hardState, promise: m.promise };
+  return persist(m, { hardState: m.hardState }, then);
 }
 
 /** Writes to the journal what the log and the promise already say; `then` runs when it is durable. */
@@ -258,10 +224,6 @@ export function inRound(m: Member): boolean {
   return round?.counted.some(({ pod, session }) => pod === m.config.pod && session === m.config.session) ?? false;
 }
 
-/** May stand for election without a new start round. */
-export const isEligible = (m: Member): boolean =>
-  isElectable(m) && m.stopping === null && m.join.kind === 'running' && (m.followed || inRound(m));
-
 /** An open leader, this member itself included, was heard of lately. */
 export function hearsLeader(m: Member, silenceMs: number = coreLimits.leaderSilenceMs): boolean {
   return m.role.kind === 'leader' || (m.leader !== null && m.leader.opened && m.now.nowMs - m.leader.heardAtMs < silenceMs);
@@ -269,20 +231,5 @@ export function hearsLeader(m: Member, silenceMs: number = coreLimits.leaderSile
 
 /** Of the own log, else of the round, else of the leader; `''` when none is known yet. */
 export const clusterIdOf = (m: Member): string => m.log.clusterId ?? m.lease.record?.round?.clusterId ?? m.leader?.clusterId ?? '';
-
-/** What this member has durable, as it tells the others. */
-export function ownReport(m: Member, round: number): MessageOf<'report'> {
-  return {
-    kind: 'report',
-    from: m.config.pod,
-    clusterId: clusterIdOf(m),
-    identity: m.identity,
-    promise: m.durable.promise,
-    position: m.durable.position,
-    eligible: isEligible(m),
-    synced: m.synced,
-    round,
-  };
-}
 
 export const isMoreAdvanced = (a: Position, b: Position): boolean => comparePositions(a, b) > 0;

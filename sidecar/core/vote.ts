@@ -4,7 +4,8 @@ import { stepDown } from './election.ts';
 import { coreLimits } from './limits.ts';
 import type { MessageOf } from './message.ts';
 import { seek } from './reader.ts';
-import { clusterIdOf, isElectable, persist, sawEpoch, type Member } from './state.ts';
+import { isKnown } from './quorum.ts';
+import { clusterIdOf, isElectable, persistHardState, sawEpoch, type Member } from './state.ts';
 
 /**
  * A vote is durable before it is given, and given only to a log that is not less advanced than the own. It raises the promise above the frames that the
@@ -12,7 +13,8 @@ import { clusterIdOf, isElectable, persist, sawEpoch, type Member } from './stat
  */
 export function onVoteRequest(m: Member, request: MessageOf<'voteRequest'>): void {
   sawEpoch(m, request.epoch);
-  if (!isElectable(m) || !m.order.includes(request.from) || m.reloading) return;
+  // A disk that is not known to be the one that voted before gives no vote.
+  if (!isElectable(m) || !isKnown(m, request.from) || m.reloading || m.disk !== 'registered') return;
   const repeats = sameEpoch(request.epoch, m.promise) && m.role.kind === 'follower';
   const grants = (repeats || compareEpochs(request.epoch, m.promise) > 0) && comparePositions(request.position, m.log.position()) >= 0;
   if (!grants) return answerVote(m, request.from, request.epoch, false);
@@ -24,7 +26,7 @@ export function onVoteRequest(m: Member, request: MessageOf<'voteRequest'>): voi
   }
   stepDown(m, `voted for ${request.from}`);
   m.promise = request.epoch;
-  persist(m, { promise: m.promise }, () => {
+  persistHardState(m, () => {
     if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);
   });
 }
@@ -37,6 +39,7 @@ function answerVote(m: Member, to: string, epoch: Epoch, granted: boolean): void
       kind: 'voteAnswer',
       from: m.config.pod,
       clusterId: clusterIdOf(m),
+      incarnation: m.hardState.incarnation,
       epoch,
       granted,
       promise: m.promise,

@@ -19,7 +19,7 @@ interface Waiting {
 }
 
 export interface Committer {
-  /** Makes a batch durable. Only its first step may have a promise or a truncation. An AppError rejects the steps; any other failure is fatal. */
+  /** Makes a batch durable. Only its first step may have a hard state or a truncation. An AppError rejects the steps; any other failure is fatal. */
   carryOut(batch: readonly JournalWrite[]): Promise<ArchivedTail | null>;
   readonly log: Pick<Logger, 'fatal'>;
   /** Ends the process. Steps under way stay unanswered: it is not known what the disk holds. */
@@ -82,7 +82,7 @@ export class GroupCommit {
     const batch: JournalWrite[] = [];
     let batchBytes = 0;
     for (const { step, bytes } of this.#queue) {
-      const onlyAppends = step.promise === undefined && step.truncateTo === undefined;
+      const onlyAppends = step.hardState === undefined && step.truncateTo === undefined;
       if (batch.length > 0 && (!onlyAppends || batchBytes + bytes > maxBatchBytes)) break;
       batch.push(step);
       batchBytes += bytes;

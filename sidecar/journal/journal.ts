@@ -1,18 +1,18 @@
 // The journal of one member on its own disk: the authority on what this member has (design page 3, "Persistence", "Rewind").
-// A resolved write is durable, in the order promise, archive, rewind, frames. What does not verify is refused, never served.
+// A resolved write is durable, in the order hard state, archive, rewind, frames. What does not verify is refused, never served.
 // It does not repair damage, and holds no lock: that one pod alone mounts the volume is taken for granted.
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
-import type { Epoch } from '../../common/position.ts';
 import type { Sha256 } from '../core/frame.ts';
+import type { HardState } from '../core/hard-state.ts';
 import type { ArchivedTail, Journal, JournalWrite, LoggedFrame } from '../ports.ts';
 import { archiveTail, listArchives, removeArchive } from './archive.ts';
 import { realDisk, removeUnfinished, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
 import { GroupCommit } from './group-commit.ts';
-import { readPromise, writePromise } from './promise-file.ts';
+import { readHardState, writeHardState } from './hard-state-file.ts';
 import { finishRewind } from './rewind.ts';
 import { openSegments, segmentHeaderBytes } from './segment.ts';
 
@@ -40,7 +40,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   for (const each of [directory, dirname(directory)]) await disk.syncDirectory(each);
   await finishRewind(disk, logDirectory);
   const segments = await openSegments(disk, logDirectory);
-  let promise = await readPromise(disk, directory, segments.length === 0);
+  let hardState = await readHardState(disk, directory, segments.length === 0);
   const frames = new FrameLog({ disk, sha256, log }, logDirectory, segmentBytes, segments);
   let scan: 'due' | 'begun' | 'done' = 'due';
 
@@ -56,9 +56,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     const keepTo = first?.truncateTo ?? frames.end.index;
     const added = batch.flatMap((step) => step.frames ?? []);
     assertContinues({ index: keepTo, hash: await frames.hashAt(keepTo) }, added);
-    if (first?.promise !== undefined) {
-      await writePromise(disk, directory, first.promise);
-      promise = first.promise;
+    if (first?.hardState !== undefined) {
+      await writeHardState(disk, directory, first.hardState);
+      hardState = first.hardState;
     }
     if (keepTo < frames.end.index) return archiveAndReplace(disk, archiveDirectory, frames, keepTo, added);
     if (added.length > 0) await frames.append(added);
@@ -68,8 +68,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const commits = new GroupCommit({ carryOut, log, onFatal });
   return {
     recovered,
-    get promise(): Epoch {
-      return promise;
+    get hardState(): HardState {
+      return hardState;
     },
     write(step) {
       assert.equal(scan, 'done', 'recovered() is read to its end before the first write');

@@ -3,9 +3,11 @@
 // only in how far the log has come waits for the next heartbeat, so that a busy cluster does not make a busy API server.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import { isAppError } from '../../common/errors.ts';
 import { annotations, labels, memberLeaseName, type PodRole } from '../../common/names.ts';
-import type { MemberReport } from '../../common/report.ts';
+import { diskRecordSchema, parseAnnotation, type MemberReport } from '../../common/report.ts';
+import type { DiskRecord } from '../core/hard-state.ts';
 import type { OwnPod } from '../ports.ts';
 import type { Call, KubeApi } from './kube-api.ts';
 import { leasePath, microTime } from './leader-lease.ts';
@@ -30,8 +32,8 @@ export interface OwnPodOptions {
 }
 
 /** What the operator acts on at once. */
-const gist = ({ phase, reason, leader, eligible, session, promise }: MemberReport): string =>
-  JSON.stringify([phase, reason, leader, eligible, session, promise]);
+const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter]);
 
 /** A value that is kept written: at once when it is `set` to something new, and again every `repeatMs`. */
 class Upkeep<T> {
@@ -40,6 +42,8 @@ class Upkeep<T> {
   readonly #callFor: (value: T) => Call;
   readonly #repeatMs: number;
   readonly #closing: AbortSignal;
+  /** Told of each value that was written. */
+  onWritten: (value: T) => void = () => undefined;
   #value: T | null = null;
   #gist = '';
   #changed = new AbortController();
@@ -88,11 +92,29 @@ class Upkeep<T> {
       if (failure === '') this.#log.info({ path: call.path }, 'Kubernetes takes it again');
       else this.#log.warn({ path: call.path, failure }, 'Kubernetes does not take what this pod says, trying again');
     }
+    if (failure === '') this.onWritten(value);
     return failure === '';
   }
 }
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> => delay(ms, undefined, { signal }).catch(() => undefined);
+
+const leaseSchema = z.looseObject({ metadata: z.looseObject({ annotations: z.record(z.string(), z.string()).optional() }) });
+
+/** Asks until the API server answers; `null` when `closing` came first. */
+async function readRecord(api: KubeApi, path: string, closing: AbortSignal): Promise<{ readonly record: DiskRecord | null } | null> {
+  for (let retryMs = retryMinMs; !closing.aborted; retryMs = Math.min(2 * retryMs, retryMaxMs)) {
+    try {
+      const answer = await api.send({ method: 'GET', path });
+      const lease = answer.kind === 'ok' ? leaseSchema.safeParse(answer.body).data : undefined;
+      if (lease !== undefined) return { record: parseAnnotation(diskRecordSchema, lease.metadata.annotations?.[annotations.report]) };
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+    }
+    await pause(retryMs, closing);
+  }
+  return null;
+}
 
 export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPod & { close: () => void } {
   const closing = new AbortController();
@@ -116,6 +138,14 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
     closing.signal,
   );
   return {
+    recorded(onRecord) {
+      void readRecord(api, leasePath(namespace, memberLeaseName(pod)), closing.signal).then((answer) => {
+        if (answer !== null) onRecord(answer.record);
+      });
+    },
+    onReported(handler) {
+      report.onWritten = ({ session }) => handler(session);
+    },
     report(next) {
       report.set(next, gist(next));
     },

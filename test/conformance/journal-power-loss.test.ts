@@ -6,7 +6,7 @@ import { noEpoch, type Epoch } from '../../common/position.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { JournalWrite } from '../../sidecar/ports.ts';
-import { epochOf, frameAfter, framesAfter, logged } from '../lib/sample-frames.ts';
+import { epochOf, frameAfter, framesAfter, logged, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk, type Survival } from '../lib/volatile-disk.ts';
 import { archiveDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -27,7 +27,7 @@ function scenario(): { steps: JournalWrite[]; states: ModelState[] } {
     steps.push(step);
     states.push({
       frames: [...before.frames.slice(0, keep), ...(step.frames ?? []).map(({ frame }) => frame)],
-      promise: step.promise ?? before.promise,
+      promise: step.hardState?.promise ?? before.promise,
       removed: [...before.removed, ...before.frames.slice(keep)],
     });
   };
@@ -35,10 +35,10 @@ function scenario(): { steps: JournalWrite[]; states: ModelState[] } {
   const append = (count: number, more: JournalWrite = {}): void => {
     add({ ...more, frames: logged(framesAfter(end(), count, `s${String(steps.length)}-`)) });
   };
-  append(3, { promise: epochOf(1) });
+  append(3, { hardState: promised(epochOf(1)) });
   for (let made = 0; made < 4; made += 1) append(1);
-  add({ promise: epochOf(2) });
-  add({ truncateTo: 5, promise: epochOf(3), frames: logged(framesAfter(end(4), 2, 'r', epochOf(3))) });
+  add({ hardState: promised(epochOf(2)) });
+  add({ truncateTo: 5, hardState: promised(epochOf(3)), frames: logged(framesAfter(end(4), 2, 'r', epochOf(3))) });
   append(2);
   add({ frames: logged([frameAfter(end(), [], epochOf(3))]) });
   add({ truncateTo: 1 });
@@ -95,9 +95,11 @@ function admissible(hashes: readonly string[], promise: Epoch, answered: number)
 
 async function check(disk: VolatileDisk, answered: number): Promise<void> {
   const { journal, hashes } = await openOn(disk);
-  expect({ hashes, promise: journal.promise, admissible: admissible(hashes, journal.promise, answered) }).toMatchObject({
-    admissible: true,
-  });
+  expect({ hashes, promise: journal.hardState.promise, admissible: admissible(hashes, journal.hardState.promise, answered) }).toMatchObject(
+    {
+      admissible: true,
+    },
+  );
   const archived = new Set<string>();
   for (const { id, sha256: sum } of await journal.archives()) {
     const content = disk.contentOf(`${archiveDirectory}/${id}.ndjson`);

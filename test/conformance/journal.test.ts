@@ -11,7 +11,7 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal } from '../../sidecar/ports.ts';
 import { faultyDisk, noFaults } from '../lib/faulty-disk.ts';
 import { emptyMemoryDisk, MemoryJournal } from '../lib/memory-journal.ts';
-import { collect, epochOf, frameAfter, framesAfter, logged } from '../lib/sample-frames.ts';
+import { collect, epochOf, frameAfter, framesAfter, logged, promised } from '../lib/sample-frames.ts';
 
 interface Volume {
   open(): Promise<Journal>;
@@ -77,7 +77,7 @@ describe.each([
   test('begins empty', async () => {
     const { journal, hashes } = await openAndScan();
     expect(hashes).toEqual([]);
-    expect(journal.promise).toEqual(noEpoch);
+    expect(journal.hardState.promise).toEqual(noEpoch);
     expect(await journal.read(1, everything)).toEqual([]);
     expect(await journal.archives()).toEqual([]);
   });
@@ -85,12 +85,12 @@ describe.each([
   test('keeps frames, sequences and the promise', async () => {
     const frames = framesAfter(null, 30);
     const { journal } = await openAndScan();
-    await journal.write({ promise: epochOf(3, 'me'), frames: logged(frames.slice(0, 20)) });
+    await journal.write({ hardState: promised(epochOf(3, 'me')), frames: logged(frames.slice(0, 20)) });
     await journal.write({ frames: logged(frames.slice(20)) });
     const again = await open();
     const recovered = await collect(again.recovered());
     expect(recovered).toEqual(logged(frames));
-    expect(again.promise).toEqual(epochOf(3, 'me'));
+    expect(again.hardState.promise).toEqual(epochOf(3, 'me'));
   });
 
   test('carries out steps in the order in which they were made', async () => {
@@ -99,13 +99,13 @@ describe.each([
     const answered: number[] = [];
     await Promise.all(
       frames.map(async (frame) => {
-        await journal.write({ frames: logged([frame]), ...(frame.index % 50 === 0 ? { promise: epochOf(frame.index) } : {}) });
+        await journal.write({ frames: logged([frame]), ...(frame.index % 50 === 0 ? { hardState: promised(epochOf(frame.index)) } : {}) });
         answered.push(frame.index);
       }),
     );
     expect(answered).toEqual(frames.map(({ index }) => index));
     expect((await openAndScan()).hashes).toEqual(frames.map(({ hash }) => hash));
-    expect(journal.promise).toEqual(epochOf(200));
+    expect(journal.hardState.promise).toEqual(epochOf(200));
   });
 
   test('shows a frame to readers once its write is answered', async () => {
@@ -135,7 +135,7 @@ describe.each([
     const replacement = framesAfter(frames[11] ?? null, 3, 'b', epochOf(2));
     const { journal } = await openAndScan();
     await journal.write({ frames: logged(frames) });
-    const tail = await journal.write({ promise: epochOf(2), truncateTo: 12, frames: logged(replacement) });
+    const tail = await journal.write({ hardState: promised(epochOf(2)), truncateTo: 12, frames: logged(replacement) });
     expect(tail).toMatchObject({ firstUid: 13, lastUid: 30, changes: 18 });
     expect(tail?.id).toBe(`diverged-0.1-13-30-${frames[29]?.hash.slice(0, 8) ?? ''}`);
     expect(await journal.archives()).toEqual([tail]);
@@ -144,7 +144,7 @@ describe.each([
     const { journal: again, hashes } = await openAndScan();
     expect(hashes).toEqual(after.map(({ hash }) => hash));
     expect(await again.archives()).toEqual([tail]);
-    expect(again.promise).toEqual(epochOf(2));
+    expect(again.hardState.promise).toEqual(epochOf(2));
   });
 
   test('goes on after a rewind to any length, down to nothing', async () => {
@@ -183,7 +183,7 @@ describe.each([
     volume?.setFull(true);
     const refused = [
       journal.write({ frames: logged(frames.slice(5, 8)) }),
-      journal.write({ promise: epochOf(7), frames: logged(frames.slice(8, 10)) }),
+      journal.write({ hardState: promised(epochOf(7)), frames: logged(frames.slice(8, 10)) }),
       journal.write({ truncateTo: 2 }),
     ];
     for (const outcome of await Promise.allSettled(refused))

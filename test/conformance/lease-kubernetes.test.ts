@@ -54,6 +54,8 @@ const report: MemberReport = {
   podUid: 'uid',
   session: 's1',
   role: 'member',
+  incarnation: 'disk',
+  voter: false,
   phase: 'Waiting',
   clusterId: null,
   promise: noEpoch,

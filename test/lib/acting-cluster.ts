@@ -111,6 +111,8 @@ export class ActingCluster {
       podUid,
       session: randomUUID(),
       role: 'member',
+      incarnation: `disk-of-${pod}`,
+      voter: false,
       phase: 'Waiting',
       clusterId: null,
       promise: emptyPosition.epoch,

@@ -115,6 +115,8 @@ export class FakeProcess implements ControlProcess {
       podUid: 'pod-uid',
       session: 'session',
       role: 'member',
+      incarnation: 'disk',
+      voter: true,
       phase: this.roleNow.phase,
       ...this.reason,
       clusterId: 'cluster',

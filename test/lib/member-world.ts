@@ -1,101 +1,71 @@
-// Several members, one stream, one Lease and a network in one process, driven by hand: each effect of the core is carried out in memory.
-// Time moves only with `run`; order is that of a queue, so that a test reads like the story it tells. Not a simulator of faults at random.
-import type { Frame } from '../../sidecar/core/frame.ts';
-import type { Effect, Input, ReadResult, SubmitResult } from '../../sidecar/core/io.ts';
+// Several members of one cluster in one process, for tests that read like the story they tell: starts, crashes, rounds, changes, losses.
+// Not a simulator of faults at random.
+import type { ReadResult, SubmitResult } from '../../sidecar/core/io.ts';
 import type { Message } from '../../sidecar/core/message.ts';
-import type { LeaseRecord } from '../../sidecar/core/lease.ts';
-import { step } from '../../sidecar/core/member.ts';
-import { phaseOf } from '../../sidecar/core/phase.ts';
-import type { Member, MemberConfig } from '../../sidecar/core/state.ts';
-import type { HighWaterMark } from '../../common/report.ts';
+import type { HighWaterMark, StartRound } from '../../common/report.ts';
+import { MemberMachinery } from './member-machinery.ts';
 import { MemberNode } from './member-node.ts';
 
-const tickMs = 50;
-const leasePollMs = 1000;
-/** An answer of a peer is bounded, as that of the runtime is. */
-const framesPerAnswer = 8;
-
-export class MemberWorld {
-  readonly nodes: MemberNode[];
-  readonly stream: Frame[] = [];
-  lease: LeaseRecord = { holder: '', leaseDurationMs: 6000, version: '0', round: null };
-  nowMs = 1000;
-  /** How long the API server takes to write the Lease. */
-  leaseDelayMs = 0;
-  /** Pods whose messages, stream and Lease are out of reach. */
-  readonly cut = new Set<string>();
-  /** Pods to which the stream delivers nothing. */
-  readonly stalled = new Set<string>();
-  /** The stream takes frames and does not say so. */
-  silentStream = false;
-  readonly #members: string[];
-  readonly #options: Partial<MemberConfig>;
-  readonly #work: (() => void)[] = [];
-  readonly #delayed: { readonly atMs: number; readonly work: () => void }[] = [];
-  #nonce = 0;
+export class MemberWorld extends MemberMachinery {
+  #founding: StartRound['configuration'] = [];
   #submission = 0;
-
-  constructor(members: number, options: Partial<MemberConfig> = {}, replicas = 0) {
-    this.#options = options;
-    this.nodes = [
-      ...Array.from({ length: members }, (_, at) => new MemberNode(`m-${String(at)}`, 'member')),
-      ...Array.from({ length: replicas }, (_, at) => new MemberNode(`m-dr-${String(at)}`, 'dr')),
-    ];
-    this.#members = this.nodes.filter(({ kind }) => kind === 'member').map(({ pod }) => pod);
-  }
-
-  node(pod: string): MemberNode {
-    const found = this.nodes.find((node) => node.pod === pod);
-    if (found === undefined) throw new Error(`no node ${pod}`);
-    return found;
-  }
-
-  member(pod: string): Member {
-    const { member } = this.node(pod);
-    if (member === null) throw new Error(`${pod} is down`);
-    return member;
-  }
-
-  phase(pod: string): string {
-    return phaseOf(this.member(pod)).phase;
-  }
-
-  leader(): string | null {
-    return this.nodes.find(({ member }) => member?.role.kind === 'leader')?.pod ?? null;
-  }
-
-  start(pod: string): void {
-    const node = this.node(pod);
-    node.start(this.#members.length, this.#options);
-    this.#input(node, { kind: 'order', members: this.#members });
-    this.#input(node, { kind: 'connection', problem: null });
-  }
 
   crash(pod: string): void {
     this.node(pod).member = null;
   }
 
   /** What the operator does when every member waits. */
-  openRound(designated: string, highWaterMark: HighWaterMark | null = null): void {
+  openRound(
+    designated: string,
+    highWaterMark: HighWaterMark | null = null,
+    options: Partial<Pick<StartRound, 'generation' | 'claim' | 'configuration'>> = {},
+  ): void {
+    const claim = { generation: 0, claim: 'elected', configuration: [], ...options } as const;
+    if (this.#founding.length === 0) this.#founding = this.disks();
     const sessions = this.nodes.flatMap(({ pod, member, kind }) =>
       member !== null && kind === 'member' ? [{ pod, session: member.config.session }] : [],
     );
     const clusterId = this.nodes.flatMap(({ frames }) => frames[0]?.frame.clusterId ?? [])[0] ?? 'cluster';
     const number = (this.lease.round?.number ?? 0) + 1;
-    const members = this.#members.length;
     const openedAt = '2026-01-01T00:00:00Z';
-    this.#writeLease('', { version: 1, number, clusterId, members, designated, counted: sessions, highWaterMark, openedAt });
+    const configuration = [...(claim.configuration.length === 0 ? this.#founding : claim.configuration)];
+    this.writeLease('', {
+      version: 1,
+      number,
+      clusterId,
+      ...claim,
+      configuration,
+      designated,
+      counted: sessions,
+      highWaterMark,
+      openedAt,
+    });
+  }
+
+  /** Those that the electable members have now. */
+  disks(): StartRound['configuration'] {
+    return this.nodes.flatMap(({ pod, kind, hardState: { incarnation } }) => (kind === 'member' ? [{ pod, incarnation }] : []));
+  }
+
+  /** `spec.members` changes: failover.csv names so many, and pods come; those that go are deleted by who waits for it. */
+  resize(members: number): void {
+    for (let at = this.members.length; at < members; at += 1) this.nodes.push(new MemberNode(`m-${String(at)}`, 'member'));
+    this.members = Array.from({ length: members }, (_, at) => `m-${String(at)}`);
+    for (const node of this.nodes) {
+      if (node.member === null && this.members.includes(node.pod)) this.start(node.pod);
+      else this.input(node, { kind: 'order', members: this.members });
+    }
   }
 
   clearLease(): void {
-    this.#writeLease('', this.lease.round);
+    this.writeLease('', this.lease.round);
   }
 
   submit(pod: string, key: string, value: string, idempotencyKey?: string): () => SubmitResult | undefined {
     const node = this.node(pod);
     const id = (this.#submission += 1);
     const change = { operations: [{ put: { key, value } }], ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
-    this.#input(node, { kind: 'submit', id, change, bytes: JSON.stringify(change).length });
+    this.input(node, { kind: 'submit', id, change, bytes: JSON.stringify(change).length });
     return () => node.results.get(id);
   }
 
@@ -103,80 +73,17 @@ export class MemberWorld {
   read(pod: string): () => ReadResult | undefined {
     const node = this.node(pod);
     const id = (this.#submission += 1);
-    this.#input(node, { kind: 'read', id });
+    this.input(node, { kind: 'read', id });
     return () => node.reads.get(id);
   }
 
   /** A message of another member, as the test invents it. */
   tell(pod: string, message: Message): void {
-    this.#input(this.node(pod), { kind: 'message', message });
+    this.input(this.node(pod), { kind: 'message', message });
   }
 
   handOver(pod: string): void {
-    this.#input(this.node(pod), { kind: 'handOver' });
-  }
-
-  /** Lets time pass until the condition holds; throws when it does not within `limitMs`. */
-  until(what: string, condition: () => boolean, limitMs = 20_000): void {
-    const endMs = this.nowMs + limitMs;
-    while (!condition()) {
-      if (this.nowMs > endMs) throw new Error(`never: ${what}; ${this.describe()}`);
-      this.run(tickMs);
-    }
-  }
-
-  describe(): string {
-    return this.nodes.map((node) => node.describe()).join('; ');
-  }
-
-  run(durationMs: number): void {
-    const endMs = this.nowMs + durationMs;
-    while (this.nowMs < endMs) {
-      this.nowMs += tickMs;
-      for (const due of this.#delayed.filter(({ atMs }) => atMs <= this.nowMs)) {
-        this.#delayed.splice(this.#delayed.indexOf(due), 1);
-        this.#work.push(due.work);
-      }
-      for (const node of this.nodes) this.#input(node, { kind: 'tick' });
-      if (this.nowMs % leasePollMs < tickMs) this.#pollLease();
-      this.#drain();
-    }
-  }
-
-  /** A poll tells the Lease again, changed or not. */
-  #pollLease(): void {
-    for (const node of this.nodes) {
-      if (node.kind === 'member' && !this.cut.has(node.pod)) this.#input(node, { kind: 'lease', record: this.lease });
-    }
-  }
-
-  #reaches(a: string, b: string): boolean {
-    return !this.cut.has(a) && !this.cut.has(b);
-  }
-
-  #writeLease(holder: string, round: LeaseRecord['round']): void {
-    this.lease = { ...this.lease, holder, round, version: String(Number(this.lease.version) + 1) };
-  }
-
-  #drain(): void {
-    for (const node of this.nodes) this.#deliver(node);
-    for (let next = this.#work.shift(); next !== undefined; next = this.#work.shift()) {
-      next();
-      for (const node of this.nodes) this.#deliver(node);
-    }
-  }
-
-  /** The Lease as it is, and the next message of the stream. */
-  #deliver(node: MemberNode): void {
-    if (node.member === null || this.cut.has(node.pod)) return;
-    if (node.kind === 'member' && node.member.lease.record?.version !== this.lease.version) {
-      this.#input(node, { kind: 'lease', record: this.lease });
-    }
-    while (!this.stalled.has(node.pod) && node.readAfter !== null && node.readAfter < this.stream.length) {
-      const frame = this.stream[node.readAfter];
-      node.readAfter += 1;
-      if (frame !== undefined) this.#input(node, { kind: 'streamFrame', seq: node.readAfter, bytes: frame.bytes });
-    }
+    this.input(this.node(pod), { kind: 'handOver' });
   }
 
   /** The stream loses all after its first `length` messages: readers beyond it begin anew. */
@@ -185,115 +92,7 @@ export class MemberWorld {
     for (const node of this.nodes) {
       if (node.readAfter === null || node.readAfter <= length) continue;
       node.readAfter = 0;
-      this.#input(node, { kind: 'streamRestarted' });
+      this.input(node, { kind: 'streamRestarted' });
     }
-  }
-
-  #input(node: MemberNode, input: Input): void {
-    if (node.member === null) return;
-    this.#nonce += 1;
-    const effects = step(node.member, input, { nowMs: this.nowMs, wallMs: this.nowMs, nonce: String(this.#nonce).padStart(16, '0') });
-    for (const effect of effects) this.#perform(node, node.member, effect);
-  }
-
-  /** Carries an effect out later, unless the member has crashed by then. */
-  #later(node: MemberNode, member: Member, work: () => Input | null): void {
-    this.#work.push(() => {
-      if (node.member !== member) return;
-      const input = work();
-      if (input !== null) this.#input(node, input);
-    });
-  }
-
-  #perform(node: MemberNode, member: Member, effect: Effect): void {
-    switch (effect.kind) {
-      case 'persist':
-        return this.#later(node, member, () => {
-          node.persist(effect.step);
-          return { kind: 'persisted', token: effect.token };
-        });
-      case 'readStream':
-        node.readAfter = effect.afterSeq;
-        if (effect.afterSeq === 0 || this.stream[effect.afterSeq - 1]?.hash === effect.hash) return;
-        node.readAfter = null;
-        return this.#later(node, member, () => {
-          node.readAfter = 0;
-          return { kind: 'streamRestarted' };
-        });
-      case 'askLastSeq':
-        return this.#later(node, member, () => ({
-          kind: 'lastSeq',
-          token: effect.token,
-          seq: this.cut.has(node.pod) ? null : this.stream.length,
-        }));
-      case 'publish':
-        return this.#later(node, member, () => {
-          if (this.cut.has(node.pod) || this.silentStream) return null;
-          const stored = this.stream.length === effect.expectedSeq;
-          if (stored) this.stream.push(effect.frame);
-          return { kind: 'published', token: effect.token, seq: stored ? this.stream.length : null };
-        });
-      case 'fetch':
-        return this.#later(node, member, () => ({
-          kind: 'fetched',
-          token: effect.token,
-          frames: this.#framesOf(node, effect.from, effect.fromIndex),
-        }));
-      case 'load':
-        return this.#later(node, member, () => ({
-          kind: 'loaded',
-          token: effect.token,
-          frames: node.framesFrom(effect.fromIndex),
-        }));
-      case 'locate':
-        return this.#later(node, member, () => {
-          const leader = this.node(effect.leader).member;
-          const hash = leader?.log.hashAt(effect.index) ?? null;
-          return {
-            kind: 'located',
-            token: effect.token,
-            end: leader === null || !this.#reaches(node.pod, effect.leader) ? null : { index: effect.index, hash },
-          };
-        });
-      case 'send':
-        for (const to of this.nodes) {
-          if (to === node || (effect.to !== '*' && effect.to !== to.pod)) continue;
-          this.#work.push(() => {
-            if (this.#reaches(node.pod, to.pod)) this.#input(to, { kind: 'message', message: effect.message });
-          });
-        }
-        return;
-      case 'writeLease':
-        this.#delayed.push({ atMs: this.nowMs + this.leaseDelayMs, work: () => this.#answerLease(node, member, effect) });
-        return;
-      case 'answer':
-        node.results.set(effect.id, effect.result);
-        return;
-      case 'reload':
-        this.#work.push(() => this.start(node.pod));
-        return;
-      case 'answerRead':
-        node.reads.set(effect.id, effect.result);
-        return;
-      case 'abortPublish':
-      case 'applied':
-      case 'note':
-        return;
-    }
-  }
-
-  #answerLease(node: MemberNode, member: Member, { holder, version }: Extract<Effect, { kind: 'writeLease' }>): void {
-    const current = this.lease.version === version && !this.cut.has(node.pod);
-    if (current) this.#writeLease(holder, this.lease.round);
-    const refused = this.cut.has(node.pod) ? 'unavailable' : 'conflict';
-    this.#later(node, member, () => ({ kind: 'leaseWritten', result: current ? 'written' : refused }));
-  }
-
-  #framesOf(node: MemberNode, from: string, fromIndex: number): Uint8Array[] {
-    if (!this.#reaches(node.pod, from) || this.node(from).member === null) return [];
-    return this.node(from)
-      .framesFrom(fromIndex)
-      .slice(0, framesPerAnswer)
-      .map(({ bytes }) => bytes);
   }
 }

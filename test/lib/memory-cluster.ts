@@ -2,6 +2,8 @@
 import { pino } from 'pino';
 import { systemClock } from '../../sidecar/clock.ts';
 import { LocalProcess } from '../../sidecar/control-process.ts';
+import type { MemberReport } from '../../common/report.ts';
+import type { OwnPod } from '../../sidecar/ports.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
 import { eventually } from './eventually.ts';
@@ -11,6 +13,25 @@ import { MemoryPeers, MemoryPeersServer } from './memory-peers.ts';
 import { MemoryStream, MemoryStreamServer } from './memory-stream.ts';
 
 const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
+
+/** The API server takes each report at once. */
+class MemoryOwnPod implements OwnPod {
+  #onReported: (session: string) => void = () => undefined;
+
+  recorded(onRecord: (record: null) => void): void {
+    onRecord(null);
+  }
+
+  onReported(handler: (session: string) => void): void {
+    this.#onReported = handler;
+  }
+
+  report({ session }: MemberReport): void {
+    setImmediate(() => this.#onReported(session));
+  }
+
+  labelRole(): void {}
+}
 
 interface Sidecar {
   readonly pod: string;
@@ -34,18 +55,24 @@ export class MemoryCluster {
   static async running(members: number): Promise<MemoryCluster> {
     const cluster = new MemoryCluster();
     const pods = Array.from({ length: members }, (_, at) => `m-${String(at)}`);
-    for (const pod of pods) await cluster.#start(pod, members);
+    for (const pod of pods) await cluster.#start(pod);
     for (const { runtime } of cluster.sidecars) {
       runtime.setOrder(pods);
       runtime.setConnection(null);
       runtime.start();
     }
+    await eventually(() => {
+      for (const { pod, runtime } of cluster.sidecars)
+        if (runtime.member.disk !== 'registered') throw new Error(`${pod} is not registered`);
+    });
     cluster.#lease.openRound({
       version: 1,
       number: 1,
       clusterId: 'cluster',
-      members,
+      generation: 0,
       designated: 'm-0',
+      claim: 'elected',
+      configuration: cluster.sidecars.map(({ pod, runtime }) => ({ pod, incarnation: runtime.member.hardState.incarnation })),
       counted: cluster.sidecars.map(({ pod, runtime }) => ({ pod, session: runtime.member.config.session })),
       highWaterMark: null,
       openedAt: '2026-01-01T00:00:00Z',
@@ -72,14 +99,14 @@ export class MemoryCluster {
     }
   }
 
-  async #start(pod: string, members: number): Promise<void> {
+  async #start(pod: string): Promise<void> {
     const disk = emptyMemoryDisk();
     const journal = new MemoryJournal(disk);
     const stream = new MemoryStream(this.#stream, true);
     const peers = new MemoryPeers(this.#peers, pod);
     const lease = new MemoryLease(this.#lease);
-    const ownPod = { report: () => undefined, labelRole: () => undefined };
-    const member = { pod, podUid: `uid-${pod}`, session: `session-${pod}`, kind: 'member', members, timings, sha256 } as const;
+    const ownPod = new MemoryOwnPod();
+    const member = { pod, podUid: `uid-${pod}`, session: `session-${pod}`, kind: 'member', timings, sha256 } as const;
     const options = { address: `${pod}:5000`, version: 'test' };
     const runtime = await Runtime.create(
       { journal, stream, peers, lease, ownPod, clock: systemClock, log: this.#log },

@@ -2,24 +2,24 @@
 // whole or in part. It keeps no bytes, so it cannot be damaged.
 import assert from 'node:assert/strict';
 import { AppError } from '../../common/errors.ts';
-import { noEpoch, type Epoch } from '../../common/position.ts';
 import { lastUid } from '../../sidecar/core/frame.ts';
+import { emptyHardState, type HardState } from '../../sidecar/core/hard-state.ts';
 import { maxQueuedSteps } from '../../sidecar/journal/group-commit.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { ArchivedTail, Journal, JournalWrite, LoggedFrame } from '../../sidecar/ports.ts';
 
 /** What is durable. */
 export interface MemoryDisk {
-  promise: Epoch;
+  hardState: HardState;
   frames: LoggedFrame[];
   archives: ArchivedTail[];
   /** Writes of frames find no room. */
   full: boolean;
 }
-export const emptyMemoryDisk = (): MemoryDisk => ({ promise: noEpoch, frames: [], archives: [], full: false });
+export const emptyMemoryDisk = (): MemoryDisk => ({ hardState: emptyHardState, frames: [], archives: [], full: false });
 
 /** How much of the step that a crash met had reached the disk. A rewind is whole or absent; its archive may be there before it. */
-export type PartOfStep = 'nothing' | 'promise' | 'archive' | { readonly frames: number };
+export type PartOfStep = 'nothing' | 'hardState' | 'archive' | { readonly frames: number };
 
 interface Waiting {
   readonly step: JournalWrite;
@@ -39,8 +39,8 @@ export class MemoryJournal implements Journal {
     this.#held = held;
   }
 
-  get promise(): Epoch {
-    return this.disk.promise;
+  get hardState(): HardState {
+    return this.disk.hardState;
   }
 
   async *recovered(): AsyncGenerator<LoggedFrame> {
@@ -97,7 +97,7 @@ export class MemoryJournal implements Journal {
     return new MemoryJournal(this.disk, this.#held);
   }
 
-  #apply({ promise, truncateTo, frames = [] }: JournalWrite, part: Exclude<PartOfStep, 'nothing'>): ArchivedTail | null {
+  #apply({ hardState, truncateTo, frames = [] }: JournalWrite, part: Exclude<PartOfStep, 'nothing'>): ArchivedTail | null {
     const { disk } = this;
     const keepTo = truncateTo ?? disk.frames.length;
     assert(keepTo <= disk.frames.length, 'a truncation lies within the log');
@@ -109,8 +109,8 @@ export class MemoryJournal implements Journal {
       );
       last = frame;
     }
-    if (promise !== undefined) disk.promise = promise;
-    if (part === 'promise') return null;
+    if (hardState !== undefined) disk.hardState = hardState;
+    if (part === 'hardState') return null;
     if (disk.full && (frames.length > 0 || keepTo < disk.frames.length)) throw new AppError('disk_full', 'the disk in memory is full');
     const tail = describeTail(disk.frames.slice(keepTo));
     if (tail !== null) disk.archives = [...disk.archives.filter(({ id }) => id !== tail.id), tail].sort((a, b) => a.firstUid - b.firstUid);

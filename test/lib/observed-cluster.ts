@@ -57,6 +57,8 @@ function report(name: string, member: ActingMember): MemberReport | null {
     podUid: member.pod?.uid ?? `${name}-uid`,
     session: `${name}-session`,
     role: name.includes('-dr-') ? 'dr' : 'member',
+    incarnation: `${name}-disk`,
+    voter: !name.includes('-dr-'),
     phase,
     clusterId,
     promise: (member.position ?? at(1, 10)).epoch,
@@ -77,12 +79,17 @@ function lease(name: string, changes: Partial<ObservedLease> = {}): ObservedLeas
 
 export const holderOf = (name: string): string => leaseIdentity(name, `${name}-uid`, `${name}-session`);
 
+/** The disks with which the sample cluster was founded. */
+export const founding = ['trading-0', 'trading-1', 'trading-2'].map((pod) => ({ pod, incarnation: `${pod}-disk` }));
+
 export const round = (changes: Partial<StartRound> = {}): StartRound => ({
   version: 1,
   number: 4,
   clusterId,
-  members: 3,
+  generation: 0,
   designated: 'trading-0',
+  claim: 'elected',
+  configuration: founding,
   counted: [],
   highWaterMark: null,
   openedAt: new Date(nowMs).toISOString(),

@@ -1,10 +1,14 @@
 // Frames for tests: each continues the one before it, with the platform's real SHA-256.
 import type { Epoch } from '../../common/position.ts';
 import { encodeFrame, lastUid, type Change, type Frame } from '../../sidecar/core/frame.ts';
+import { emptyHardState, type HardState } from '../../sidecar/core/hard-state.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { LoggedFrame } from '../../sidecar/ports.ts';
 
 export const epochOf = (number: number, nonce = 'n'): Epoch => ({ generation: 0, number, nonce });
+
+/** What a member that promised this has on its disk beside the log. */
+export const promised = (promise: Epoch): HardState => ({ ...emptyHardState, promise, incarnation: 'disk' });
 
 export const put = (key: string, value: string): Change => ({ operations: [{ put: { key, value } }] });
 

@@ -3,18 +3,18 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AppError } from '../../common/errors.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
-import { decodePromise } from '../../sidecar/journal/promise-file.ts';
+import { decodeHardState } from '../../sidecar/journal/hard-state-file.ts';
 import { decodeRecord } from '../../sidecar/journal/record.ts';
 import { decodeSegmentHeader, segmentHeaderBytes, segmentName } from '../../sidecar/journal/segment.ts';
 import type { Journal } from '../../sidecar/ports.ts';
-import { epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
+import { epochOf, framesAfter, logged, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, journalDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
 const frames = framesAfter(null, 8);
 const hashesTo = (count: number): string[] => frames.slice(0, count).map(({ hash }) => hash);
 const firstSegment = `${logDirectory}/${segmentName(1)}`;
-const promiseFile = `${journalDirectory}/promise`;
+const promiseFile = `${journalDirectory}/hard-state`;
 
 let disk: VolatileDisk;
 let journal: Journal;
@@ -46,7 +46,7 @@ async function outcome(): Promise<string[] | AppError> {
 beforeEach(async () => {
   disk = new VolatileDisk();
   ({ journal } = await openOn(disk));
-  await journal.write({ promise: epochOf(1) });
+  await journal.write({ hardState: promised(epochOf(1)) });
   await writeAll(frames);
 });
 
@@ -237,7 +237,7 @@ describe('random bytes', () => {
     fc.assert(
       fc.property(bytes, (each) => {
         expect(() => decodeSegmentHeader(each, 'file')).toThrow(/file at offset 0/);
-        expect(() => decodePromise(each, 'file')).toThrow(/file at offset 0/);
+        expect(() => decodeHardState(each, 'file')).toThrow(/file at offset 0/);
       }),
     );
   });

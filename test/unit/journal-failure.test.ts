@@ -4,7 +4,7 @@ import type { Disk } from '../../sidecar/journal/disk.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { faultyDisk, noFaults, type Faults } from '../lib/faulty-disk.ts';
 import { segmentName } from '../../sidecar/journal/segment.ts';
-import { epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
+import { epochOf, framesAfter, logged, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, logDirectory, openOn, type Opened } from '../lib/volatile-journal.ts';
 
@@ -41,7 +41,7 @@ describe('a sync that fails', () => {
   test('ends the process and answers nobody: the page cache is not to be trusted after it', async () => {
     faults.syncFails = true;
     const under = opened.journal.write({ frames: logged(frames.slice(6, 7)) });
-    const queued = opened.journal.write({ promise: epochOf(2) });
+    const queued = opened.journal.write({ hardState: promised(epochOf(2)) });
     expect(await isAnswered(Promise.race([under, queued]))).toBe(false);
     expect(opened.fatal).toEqual([expect.objectContaining({ code: 'EIO' })]);
     expect(opened.said).toEqual(['the journal does not know what its disk holds']);
@@ -52,12 +52,12 @@ describe('a sync that fails', () => {
 
 describe('a frame that does not continue the log', () => {
   test('ends the process before anything of its step is written', async () => {
-    const written = opened.journal.write({ promise: epochOf(9), frames: logged(frames.slice(7, 8)) });
+    const written = opened.journal.write({ hardState: promised(epochOf(9)), frames: logged(frames.slice(7, 8)) });
     expect(await isAnswered(written)).toBe(false);
     expect(opened.fatal).toEqual([expect.objectContaining({ name: 'AssertionError' })]);
     const again = await openOn(inner.afterPowerLoss({ kind: 'all' }));
     expect(again.hashes).toEqual(hashes(frames.slice(0, 6)));
-    expect(again.journal.promise.number).toBe(0);
+    expect(again.journal.hardState.promise.number).toBe(0);
   });
 });
 
@@ -74,12 +74,12 @@ describe('a full disk', () => {
   });
 
   test.each([{ full: true }, { failingRename: 1 }])('refuses a promise and keeps the old one: %j', async (fault) => {
-    await opened.journal.write({ promise: epochOf(2) });
+    await opened.journal.write({ hardState: promised(epochOf(2)) });
     Object.assign(faults, fault);
-    await expect(opened.journal.write({ promise: epochOf(3) })).rejects.toMatchObject({ code: 'disk_full' });
-    expect(opened.journal.promise).toEqual(epochOf(2));
+    await expect(opened.journal.write({ hardState: promised(epochOf(3)) })).rejects.toMatchObject({ code: 'disk_full' });
+    expect(opened.journal.hardState.promise).toEqual(epochOf(2));
     Object.assign(faults, noFaults());
-    expect((await openOn(disk)).journal.promise).toEqual(epochOf(2));
+    expect((await openOn(disk)).journal.hardState.promise).toEqual(epochOf(2));
   });
 
   test.each([

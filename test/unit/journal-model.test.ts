@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Frame } from '../../sidecar/core/frame.ts';
-import { epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
+import { epochOf, framesAfter, logged, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { openOn } from '../lib/volatile-journal.ts';
 
@@ -29,7 +29,7 @@ describe('random steps', () => {
         const disk = new VolatileDisk();
         let { journal } = await openOn(disk);
         let model: Frame[] = [];
-        let promise = journal.promise;
+        let promise = journal.hardState.promise;
         const archived = new Set<string>();
         for (const [at, each] of actions.entries()) {
           const step = framesAfter(model.at(-1) ?? null, each.kind === 'append' ? each.count : 0, String(at));
@@ -46,7 +46,7 @@ describe('random steps', () => {
             model = [...model.slice(0, keep), ...frames];
           } else if (each.kind === 'promise') {
             promise = epochOf(each.number, String(at));
-            await journal.write({ promise });
+            await journal.write({ hardState: promised(promise) });
           } else if (each.kind === 'read') {
             await journal.write({});
             const from = 1 + Math.floor(each.from * model.length);
@@ -63,7 +63,7 @@ describe('random steps', () => {
         await journal.close();
         const last = await openOn(disk);
         expect(last.hashes).toEqual(model.map(({ hash }) => hash));
-        expect(last.journal.promise).toEqual(promise);
+        expect(last.journal.hardState.promise).toEqual(promise);
         expect(new Set((await last.journal.archives()).map(({ id }) => id))).toEqual(archived);
         expect(last.said).toEqual([]);
       }),

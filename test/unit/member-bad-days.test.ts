@@ -1,8 +1,8 @@
 // The core on bad days: each test tells how a cluster once got stuck or answered wrongly.
 import { describe, expect, test } from '@jest/globals';
-import { noEpoch } from '../../common/position.ts';
 import { encodeFrame } from '../../sidecar/core/frame.ts';
 import type { SequencedFrame } from '../../sidecar/core/io.ts';
+import { emptyHardState } from '../../sidecar/core/hard-state.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { MemberWorld } from '../lib/member-world.ts';
 import { agree, running, write } from '../lib/member-stories.ts';
@@ -137,18 +137,18 @@ describe('a volume of another cluster', () => {
     write(world, 20);
     world.until('all agree', () => agree(world));
     world.crash(foreign);
-    Object.assign(world.node(foreign), { frames: foreignLog(), promise: epoch });
+    world.node(foreign).loseDisk();
+    Object.assign(world.node(foreign), { frames: foreignLog(), hardState: { ...emptyHardState, promise: epoch, incarnation: 'foreign' } });
     world.start(foreign);
     world.until('it is blocked', () => world.phase(foreign) === 'Blocked');
-    // The others get a leader among themselves, a member with an empty volume too.
-    const [first = '', empty = ''] = ['m-0', 'm-1', 'm-2'].filter((pod) => pod !== foreign);
-    world.crash(empty);
-    Object.assign(world.node(empty), { frames: [], promise: noEpoch });
-    world.start(empty);
-    world.until('the empty one follows', () => ['Leading', 'Following'].includes(world.phase(empty)));
+    // The others get a leader among themselves, also when one of them starts anew.
+    const [first = '', second = ''] = ['m-0', 'm-1', 'm-2'].filter((pod) => pod !== foreign);
+    world.crash(second);
+    world.start(second);
+    world.until('it follows', () => ['Leading', 'Following'].includes(world.phase(second)));
     write(world, 3);
     world.run(5000);
-    for (const pod of [first, empty]) expect([world.member(pod).log.clusterId, world.node(pod).archived]).toEqual(['cluster', []]);
+    for (const pod of [first, second]) expect([world.member(pod).log.clusterId, world.node(pod).archived]).toEqual(['cluster', []]);
     expect([world.phase(foreign), world.member(foreign).log.length, world.node(foreign).archived]).toEqual(['Blocked', 5, []]);
     expect(world.member(world.leader() ?? '').store.uid).toBe(23);
   });

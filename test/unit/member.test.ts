@@ -210,15 +210,10 @@ describe('the stream loses messages', () => {
   test('members whose volumes are all lost are rebuilt from the stream', () => {
     const world = running();
     write(world, 50);
-    for (const node of world.nodes) {
-      world.crash(node.pod);
-      node.frames = [];
-      node.promise = { generation: 0, number: 0, nonce: '' };
-    }
+    for (const node of world.nodes) node.loseDisk();
     for (const { pod } of world.nodes) world.start(pod);
     world.run(1000);
-    world.lease = { ...world.lease, round: null };
-    world.openRound('m-0');
+    world.openRound('m-0', null, { generation: 1, claim: 'recovery', configuration: world.disks() });
     world.until('a member leads', () => world.leader() !== null);
     expect(world.member(world.leader() ?? '').store.uid).toBe(50);
   });

@@ -7,7 +7,7 @@ import { newMemory } from '../../operator/controller/observe.ts';
 import { digestAnnotation } from '../../operator/core/drift.ts';
 import { objectKey, type Observed, type Refusal } from '../../operator/core/observed.ts';
 import { plan } from '../../operator/core/plan.ts';
-import { clusterId, healthy, kubeObject, observed } from '../lib/observed-cluster.ts';
+import { clusterId, founding, healthy, kubeObject, observed } from '../lib/observed-cluster.ts';
 
 const wanted = (digest = 'd1') =>
   kubeObject(
@@ -70,7 +70,13 @@ const writes: readonly [name: string, one: Observed, request: string, event: str
     'Pod trading-1',
   ],
   ['the clearing of a Lease', observed(gone), 'PATCH trading-leader', 'LeaderLeaseCleared', 'Lease trading-leader'],
-  ['the opening of a round', observed({ status: { clusterId } }), 'PATCH trading-leader', 'StartRoundOpened', 'Lease trading-leader'],
+  [
+    'the opening of a round',
+    observed({ status: { clusterId, generation: 0, founding } }),
+    'PATCH trading-leader',
+    'StartRoundOpened',
+    'Lease trading-leader',
+  ],
 ];
 
 describe.each(writes)('%s', (_, one, request, event, subject) => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { judge } from '../../operator/core/judgement.ts';
 import type { StartDecision } from '../../operator/core/start-round.ts';
-import { at, healthy, holderOf, nowMs, observed, round, type Scene } from '../lib/observed-cluster.ts';
+import { at, founding, healthy, holderOf, nowMs, observed, round, type Scene } from '../lib/observed-cluster.ts';
 
 const decide = (scene: Scene = {}): StartDecision => judge(observed(scene)).start;
 const opened = (scene: Scene = {}) => {
@@ -28,7 +28,9 @@ describe('a start round', () => {
   test('K7: opens when every electable member waits, and counts their sessions', () => {
     expect(opened()).toMatchObject({
       number: 1,
-      members: 3,
+      generation: 0,
+      claim: 'elected',
+      configuration: founding,
       counted: [0, 1, 2].map((ordinal) => ({ pod: `trading-${String(ordinal)}`, session: `trading-${String(ordinal)}-session` })),
     });
   });

@@ -67,7 +67,6 @@ describe('the sidecar', () => {
     expect(environment(sidecarOf(pod(spec)))).toMatchObject({
       CC_CLUSTER: 'trading',
       CC_KIND: 'member',
-      CC_MEMBERS: '5',
       CC_PORT: '6000',
       CC_DURABILITY: 'Leader',
       CC_DIVERGED_MEMBER: 'Block',

@@ -27,7 +27,7 @@ test('failover.csv is read again when it is replaced; what cannot be read leaves
   const orders: (readonly string[])[] = [];
   const closing = new AbortController();
   await replace(line('trading-0') + line('trading-1') + line('trading-dr-0'));
-  const following = followFailoverOrder({ file, members: 2, onOrder: (pods) => orders.push(pods), log, signal: closing.signal });
+  const following = followFailoverOrder({ file, cluster: 'trading', onOrder: (pods) => orders.push(pods), log, signal: closing.signal });
   await eventually(() => {
     expect(orders).toEqual([['trading-0', 'trading-1']]);
   });

@@ -1,0 +1,37 @@
+// Changing who counts, one step at a time (ADR 10): a member with another disk takes its old place, new members come in, surplus ones go.
+// Only a leader asks, and only when the step before is acknowledged. It does not commit anything: that is counted like every other frame.
+import type { Configuration } from '../../common/configuration.ts';
+import { sameEpoch } from '../../common/position.ts';
+import { coreLimits } from './limits.ts';
+import type { Leader } from './role.ts';
+import type { Member } from './state.ts';
+
+const maxVoters = 7;
+
+/** The configuration that is wanted next; `null` when nothing is to be changed, or the last change is still under way. */
+export function nextConfiguration(m: Member, leader: Leader): Configuration | null {
+  const current = m.log.configurations.at(-1);
+  if (current === undefined || current.index > m.acknowledgedIndex || m.order.length === 0 || m.stopping !== null) return null;
+  const { voters } = current;
+  const surplus = voters.find(({ pod }) => !m.order.includes(pod));
+  const without = surplus === undefined ? null : voters.filter((voter) => voter !== surplus);
+  if (voters.length >= maxVoters && without !== null) return without;
+  for (const pod of m.order) {
+    const incarnation = incarnationInReach(m, leader, pod);
+    const known = voters.find((voter) => voter.pod === pod);
+    if (incarnation === null || known?.incarnation === incarnation) continue;
+    return known === undefined
+      ? [...voters, { pod, incarnation }]
+      : voters.map((voter) => (voter === known ? { pod, incarnation } : voter));
+  }
+  return without;
+}
+
+/** The disk of a member that lives and has caught up under this leader's promise; `null` when it has not. */
+function incarnationInReach(m: Member, leader: Leader, pod: string): string | null {
+  const peer = m.peers.get(pod);
+  if (peer === undefined || m.now.nowMs - peer.heardAtMs > coreLimits.peerFreshMs) return null;
+  const { incarnation, promise, position } = peer.report;
+  const near = m.log.holds(position) && m.log.length - position.index <= coreLimits.voterLagFrames;
+  return incarnation !== '' && sameEpoch(promise, leader.epoch) && near ? incarnation : null;
+}
