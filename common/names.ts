@@ -14,6 +14,12 @@ export const labels = {
 
 export const annotations = {
   paused: `${group}/paused`,
+  /** On a pod: it is to lead with its own log (K10); taken off when done. */
+  forceStart: `${group}/force-start`,
+  /** On a pod: it is to archive its own changes and follow; taken off when done. */
+  discardLocal: `${group}/discard-local`,
+  /** On a member Lease: the session that is to discard, written by the operator. */
+  discard: `${group}/discard`,
   /** On the leader Lease: the start round, written by the operator (`startRoundSchema`). */
   round: `${group}/round`,
   /** On a member Lease: the member's report (`memberReportSchema`). */

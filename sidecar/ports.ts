@@ -117,6 +117,8 @@ export interface OwnPod {
   recorded(onRecord: (record: DiskRecord | null) => void): void;
   /** Calls each time that a report was written, with its session. */
   onReported(handler: (session: string) => void): void;
+  /** Calls when the operator told the process of this session to give its own changes up; perhaps several times. */
+  onDiscard(handler: (session: string) => void): void;
   report(report: MemberReport): void;
   labelRole(role: PodRole): void;
 }

@@ -72,6 +72,9 @@ export class Runtime {
   start(): void {
     const { lease, peers, ownPod } = this.#ports;
     ownPod.onReported((session) => this.input({ kind: 'reported', session }));
+    ownPod.onDiscard((session) => {
+      if (session === this.#options.member.session) this.input({ kind: 'discardLocal' });
+    });
     if (lease !== null) ownPod.recorded((record) => this.input((this.#record = { kind: 'recorded', record })));
     lease?.watch((record) => this.input({ kind: 'lease', record }));
     peers.onMessage((payload) => {

@@ -78,6 +78,18 @@ const executors: Executors = {
     return unlessStale(await api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
   },
 
+  consumeOrder: async ({ pod, podUid, annotation }, context) => {
+    const body = { metadata: { uid: podUid, annotations: { [annotation]: null } } };
+    const path = namespacedPath(podKind, context.cluster.metadata.namespace, pod);
+    return unlessStale(await context.api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
+  },
+
+  tellToDiscard: async ({ lease, session }, context) => {
+    const body = { metadata: { resourceVersion: lease.resourceVersion, annotations: { [annotations.discard]: session } } };
+    const path = namespacedPath(leaseKind, context.cluster.metadata.namespace, lease.name);
+    return unlessStale(await context.api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
+  },
+
   deletePod: async ({ pod, podUid }, context) =>
     unlessStale(await remove(namespacedPath(podKind, context.cluster.metadata.namespace, pod), podUid, context), context),
 
@@ -109,7 +121,9 @@ export async function execute(action: Action, context: Context): Promise<Outcome
       context.memory.askedMs = performance.now();
       return { kind: 'again', afterMs: 0 };
     case 'clearLease':
+    case 'consumeOrder':
     case 'openRound':
+    case 'tellToDiscard':
     case 'applyObject':
     case 'deleteObject':
     case 'deletePod':

@@ -112,6 +112,7 @@ function leaseView(lease: KubeObject, { ageMs, proven }: LeaseAge): ObservedLeas
     proven,
     round: parseAnnotation(startRoundSchema, notes?.[annotations.round]),
     report: parseAnnotation(memberReportSchema, notes?.[annotations.report]),
+    discard: notes?.[annotations.discard] ?? null,
   };
 }
 

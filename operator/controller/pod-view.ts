@@ -1,5 +1,5 @@
 // A pod's JSON as the core wants to see it. Absent parts of a status count as not known, never as an error.
-import { labels, sidecarContainer, type PodRole } from '../../common/names.ts';
+import { annotations, labels, sidecarContainer, type PodRole } from '../../common/names.ts';
 import type { ContainerState, KubeObject, ObservedContainer, ObservedPod, Termination } from '../core/observed.ts';
 
 interface Terminated {
@@ -41,6 +41,10 @@ export function podView(pod: KubeObject): ObservedPod {
     revision: pod.metadata.labels?.['controller-revision-hash'] ?? '',
     deleting: pod.metadata.deletionTimestamp !== undefined,
     labelledLeader: pod.metadata.labels?.[labels.role] === ('leader' satisfies PodRole),
+    orders: {
+      forceStart: pod.metadata.annotations?.[annotations.forceStart] === 'true',
+      discardLocal: pod.metadata.annotations?.[annotations.discardLocal] === 'true',
+    },
     ready: condition('Ready')?.status === 'True',
     finished: status.phase === 'Failed' || status.phase === 'Succeeded' ? (status.reason ?? status.phase) : null,
     // A pod that has containers has a node, whatever is still said of the search for one.

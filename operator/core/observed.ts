@@ -79,6 +79,8 @@ export interface ObservedPod {
   readonly deleting: boolean;
   /** By its label, the Service of the leader leads to it. */
   readonly labelledLeader: boolean;
+  /** Asked for by annotation. */
+  readonly orders: { readonly forceStart: boolean; readonly discardLocal: boolean };
   readonly ready: boolean;
   /** Its phase is Succeeded or Failed, with the reason that it gives. */
   readonly finished: string | null;
@@ -102,6 +104,8 @@ export interface ObservedLease {
   readonly proven: boolean;
   readonly round: StartRound | null;
   readonly report: MemberReport | null;
+  /** Session that was told to discard. */
+  readonly discard: string | null;
 }
 
 export interface ObservedStatefulSet {

@@ -6,6 +6,7 @@ import { comparePositions, type Position } from '../../common/position.ts';
 import type { HighWaterMark, MemberReport, StartRound } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
 import type { Leadership } from './leadership.ts';
+import { memberToForce } from './orders.ts';
 import { majorityOf, type MemberView, type Observed, type ObservedLease } from './observed.ts';
 
 export type StartDecision =
@@ -46,6 +47,8 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   const { cluster, leaderLease } = observed;
   const candidates = members.filter((member) => member.kind === 'member');
   const open = leaderLease?.round ?? null;
+  const forced = memberToForce(members, open);
+  if (forced !== null && leaderLease !== null) return forcedRound(observed, members, forced, open);
   if (leadership.kind === 'led') return { kind: 'notNeeded' };
   if (candidates.some((member) => mayStand(member, open))) return { kind: 'notNeeded' };
 
@@ -91,20 +94,56 @@ function judgeLogs(observed: Observed, gathering: Gathering, open: StartRound | 
     return { kind: 'refused', reason: 'BelowHighWaterMark', message: belowMessage(designated, mark) };
 
   const [clusterId = observed.freshId] = ids;
+  return openRound(observed, counted, open, { ...how, clusterId, designated: designated.name, highWaterMark: mark });
+}
+
+function openRound(
+  { cluster, nowMs }: Observed,
+  counted: readonly Counted[],
+  open: StartRound | null,
+  how: Pick<StartRound, 'clusterId' | 'generation' | 'designated' | 'claim' | 'highWaterMark'> & { readonly configuration: Configuration },
+): StartDecision {
+  const { clusterId, generation, designated, claim, configuration, highWaterMark } = how;
   const round: StartRound = {
     version: 1,
     number: Math.max(open?.number ?? 0, cluster.status?.startup?.round ?? 0) + 1,
     clusterId,
-    generation: how.generation,
-    designated: designated.name,
-    claim: how.claim,
-    configuration: [...how.configuration],
+    generation,
+    designated,
+    claim,
+    configuration: [...configuration],
     counted: counted.map(({ name, report }) => ({ pod: name, session: report.session })),
-    highWaterMark: mark,
-    openedAt: new Date(observed.nowMs).toISOString(),
+    highWaterMark,
+    openedAt: new Date(nowMs).toISOString(),
   };
   return { kind: 'open', round };
 }
+
+/** K10: with its own log, whatever the mark says; those that speak now count from then on. */
+function forcedRound(observed: Observed, members: readonly MemberView[], forced: MemberView, open: StartRound | null): StartDecision {
+  const present = members.filter(({ kind, live, report }) => kind === 'member' && live && report !== null && report.incarnation !== '');
+  const counted = present.flatMap(({ name, report }) => (report === null ? [] : [{ name, report }]));
+  const clusterId = forced.report?.clusterId ?? observed.cluster.status?.clusterId;
+  if (clusterId === undefined || forced.report === null) return { kind: 'notNeeded' };
+  return openRound(observed, counted, open, {
+    clusterId,
+    generation: nextGeneration(observed.cluster, counted, open),
+    designated: forced.name,
+    claim: 'forced',
+    configuration: disksOf(counted),
+    highWaterMark: null,
+  });
+}
+
+/** Above all that was used. One that the status has already, and nobody has seen, was raised for this very round. */
+function nextGeneration(cluster: ControlCluster, counted: readonly Counted[], open: StartRound | null): number {
+  const known = cluster.status?.generation ?? 0;
+  const used = usedGeneration(counted, open);
+  return known > used ? known : used + 1;
+}
+
+const usedGeneration = (counted: readonly Counted[], open: StartRound | null): number =>
+  Math.max(open?.generation ?? 0, ...counted.map(({ report }) => Math.max(report.promise.generation, report.position.epoch.generation)));
 
 interface WayToLead {
   readonly claim: 'elected' | 'recovery';
@@ -129,12 +168,11 @@ function howToLead(cluster: ControlCluster, counted: readonly Counted[], open: S
       )
     : counted;
   const inLogs = Math.max(0, ...counted.map(({ report }) => report.position.epoch.generation));
-  const used = Math.max(open?.generation ?? 0, inLogs, ...counted.map(({ report }) => report.promise.generation));
+  const used = usedGeneration(counted, open);
   if (voters.length >= majorityOf(cluster.spec.members) && used === inLogs)
     return { claim: 'elected', generation: Math.max(known, inLogs), configuration: founding ?? disksOf(voters), candidates: voters };
   if (!allPresent) return null;
-  // One that the status has already, and nobody has seen, was raised for this very round.
-  return { claim: 'recovery', generation: known > used ? known : used + 1, configuration: disksOf(counted), candidates: counted };
+  return { claim: 'recovery', generation: nextGeneration(cluster, counted, open), configuration: disksOf(counted), candidates: counted };
 }
 
 /** All volumes are lost: whether the stream has what was acknowledged only the one who reads it can say, and says it once. */

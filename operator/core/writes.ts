@@ -14,11 +14,13 @@ import {
   type ObservedLease,
   type Refusal,
 } from './observed.ts';
+import { orderWrites, type OrderWrite } from './orders.ts';
 import type { Rollout } from './rollout.ts';
 import type { StartDecision } from './start-round.ts';
 
 /** `event` tells of it once it is done. */
 export type Write =
+  | OrderWrite
   /** Frees the leader Lease on condition that it is still the one that was observed. */
   | { readonly kind: 'clearLease'; readonly lease: ObservedLease; readonly witness: Witness; readonly event: EventRecord }
   /** `absent`: it was not seen; make sure that nobody else's object has its name. */
@@ -37,6 +39,10 @@ export function subjectOf(write: Write): { readonly subject: string; readonly ve
       return { subject: nameOf(write.object), version: digestOf(write.object) };
     case 'deleteObject':
       return { subject: nameOf(write.object), version: write.object.metadata.uid ?? '' };
+    case 'consumeOrder':
+      return { subject: `Pod ${write.pod}`, version: `${write.podUid} ${write.annotation}` };
+    case 'tellToDiscard':
+      return { subject: `Lease ${write.lease.name}`, version: write.session };
     case 'unlabelLeader':
     case 'deletePod':
       return { subject: `Pod ${write.pod}`, version: write.podUid };
@@ -65,7 +71,8 @@ export function writesOf(
   rollout: Rollout,
 ): Write[] {
   const lease = leaseWrites(observed, leadership, start);
-  return [...lease, ...labelWrites(members, leadership), ...objectWrites(observed), ...rolloutWrites(rollout)];
+  const orders = orderWrites(members, observed.leaderLease?.round ?? null, observed.memberLeases);
+  return [...lease, ...orders, ...labelWrites(members, leadership), ...objectWrites(observed), ...rolloutWrites(rollout)];
 }
 
 function leaseWrites({ cluster, leaderLease }: Observed, leadership: Leadership, start: StartDecision): Write[] {
@@ -73,7 +80,9 @@ function leaseWrites({ cluster, leaderLease }: Observed, leadership: Leadership,
   // The identity of the log, its founders and its generation are in the status before a round names them: should the operator end in between, the next one finds it there.
   if (start.kind === 'open' && isRecorded(cluster, start.round)) {
     const { number, designated, counted } = start.round;
-    const how = start.round.claim === 'elected' ? 'is to lead' : `recovers the cluster in generation ${String(start.round.generation)}`;
+    const how = { elected: 'is to lead', recovery: 'is to recover the cluster', forced: 'is forced to lead with its own log' }[
+      start.round.claim
+    ];
     const message = `Start round ${String(number)}: ${designated} ${how}; counted are ${counted.map(({ pod }) => pod).join(', ')}.`;
     return [{ kind: 'openRound', lease: leaderLease, round: start.round, event: { type: 'Normal', reason: 'StartRoundOpened', message } }];
   }

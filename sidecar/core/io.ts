@@ -38,6 +38,8 @@ export type Input =
   | { readonly kind: 'recorded'; readonly record: DiskRecord | null }
   /** The own member Lease holds a report of this session. */
   | { readonly kind: 'reported'; readonly session: string }
+  /** A person said that what this blocked member has of its own may go (K9). */
+  | { readonly kind: 'discardLocal' }
   | { readonly kind: 'leaseWritten'; readonly result: 'written' | 'conflict' | 'unavailable' }
   | { readonly kind: 'persisted'; readonly token: number }
   | { readonly kind: 'streamFrame'; readonly seq: number; readonly bytes: Uint8Array }

@@ -7,7 +7,7 @@ import { decideJoin } from './join.ts';
 import { advance, onPublished, onSubmit, tickLeader } from './leadership.ts';
 import { onRead } from './reads.ts';
 import type { LocatedEnd, Message, MessageOf } from './message.ts';
-import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
+import { assemble, onFetched, onStreamFrame, onStreamRestarted, rewindTo, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { promiseGeneration } from './generation.ts';
 import { onRecorded, onReported } from './own-disk.ts';
@@ -57,6 +57,8 @@ function dispatch(m: Member, input: Input): void {
       return onRecorded(m, input.record);
     case 'reported':
       return onReported(m, input.session);
+    case 'discardLocal':
+      return discardLocal(m);
     case 'leaseWritten':
       return m.lease.written(input.result);
     case 'persisted':
@@ -271,6 +273,18 @@ function onLocated(m: Member, token: number, end: LocatedEnd | null): void {
   note(m, 'info', 'joins', { decision: decision.kind, leader: leader.pod, uid: local.uid, leaderUid: leader.position.uid });
   m.join = { kind: 'running' };
   m.followed = true;
+}
+
+/** What the leader does not have is archived, and this member follows. */
+function discardLocal(m: Member): void {
+  const { leader } = m;
+  if (m.join.kind !== 'blocked' || leader?.opened !== true) return;
+  note(m, 'warn', 'gives its own changes up', { reason: m.join.reason, uid: m.log.position().uid, leader: leader.pod });
+  m.join = { kind: 'running' };
+  m.followed = true;
+  if (m.log.clusterId !== null && m.log.clusterId !== leader.clusterId) rewindTo(m, 0);
+  // A log that is parted from the leader's is rewound when it is read; one that only goes on where the leader's ends would never be.
+  else if (m.log.holds(leader.position) && m.log.length > leader.position.index) rewindTo(m, leader.position.index);
 }
 
 function block(m: Member, decision: Extract<Join, { kind: 'blocked' }>, leaderUid: number): void {

@@ -205,18 +205,22 @@ export function takeOverBest(m: Member): void {
   }
 }
 
+/** Gives up all after frame `index`; it is archived first (I5). */
+export function rewindTo(m: Member, index: number): void {
+  takeOver(m, index, []);
+}
+
 /** Rewinds to `fork` and appends: one journal step, in which the dropped tail is archived before it is cut (I5). */
 function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: number }[]): void {
   const rewinds = fork < m.log.length;
   const loses = fork < m.store.index;
-  const last = chain.at(-1);
-  if (last === undefined) return;
   if (rewinds) {
     note(m, 'warn', 'log rewound to follow a more advanced one', { fromIndex: m.log.length, toIndex: fork, uid: m.log.position().uid });
     m.log.truncate(fork);
     m.uncommitted = m.uncommitted.filter(({ index }) => index <= fork);
   }
-  if (compareEpochs(last.frame.epoch, m.promise) >= 0) m.promise = last.frame.epoch;
+  const last = chain.at(-1)?.frame;
+  if (last !== undefined && compareEpochs(last.epoch, m.promise) >= 0) m.promise = last.epoch;
   for (const { frame, seq } of chain) {
     m.log.append(frame, seq);
     if (!loses) m.uncommitted.push(frame);
@@ -233,7 +237,7 @@ function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: 
     m.effects.push({ kind: 'reload', reason: 'acknowledged changes were rewound' });
     return;
   }
-  acknowledge(m, last.frame.acknowledgedIndex);
+  acknowledge(m, last?.acknowledgedIndex ?? 0);
 }
 
 /** Frames that were set aside and continue the log now. */

@@ -42,8 +42,8 @@ class Upkeep<T> {
   readonly #callFor: (value: T) => Call;
   readonly #repeatMs: number;
   readonly #closing: AbortSignal;
-  /** Told of each value that was written. */
-  onWritten: (value: T) => void = () => undefined;
+  /** Told of each value that was written, with the object as it is then. */
+  onWritten: (value: T, answer: unknown) => void = () => undefined;
   #value: T | null = null;
   #gist = '';
   #changed = new AbortController();
@@ -80,9 +80,11 @@ class Upkeep<T> {
   async #write(value: T): Promise<boolean> {
     const call = this.#callFor(value);
     let failure = '';
+    let written: unknown;
     try {
       const answer = await this.#api.send(call);
       if (answer.kind === 'refused') failure = `status ${String(answer.status)}`;
+      else written = answer.body;
     } catch (error) {
       if (!isAppError(error)) throw error;
       failure = error.code;
@@ -92,7 +94,7 @@ class Upkeep<T> {
       if (failure === '') this.#log.info({ path: call.path }, 'Kubernetes takes it again');
       else this.#log.warn({ path: call.path, failure }, 'Kubernetes does not take what this pod says, trying again');
     }
-    if (failure === '') this.onWritten(value);
+    if (failure === '') this.onWritten(value, written);
     return failure === '';
   }
 }
@@ -130,6 +132,14 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
     heartbeatMs,
     closing.signal,
   );
+  let onReported: (session: string) => void = () => undefined;
+  let onDiscard: (session: string) => void = () => undefined;
+  report.onWritten = ({ session }, lease) => {
+    onReported(session);
+    // The heartbeat's answer is the whole Lease: what the operator writes there is read without a watch.
+    const told = leaseSchema.safeParse(lease).data?.metadata.annotations?.[annotations.discard];
+    if (told !== undefined) onDiscard(told);
+  };
   const role = new Upkeep<PodRole>(
     api,
     log,
@@ -143,9 +153,8 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
         if (answer !== null) onRecord(answer.record);
       });
     },
-    onReported(handler) {
-      report.onWritten = ({ session }) => handler(session);
-    },
+    onReported: (handler) => (onReported = handler),
+    onDiscard: (handler) => (onDiscard = handler),
     report(next) {
       report.set(next, gist(next));
     },

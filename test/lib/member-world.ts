@@ -82,6 +82,11 @@ export class MemberWorld extends MemberMachinery {
     this.input(this.node(pod), { kind: 'message', message });
   }
 
+  /** A person says that what this member has of its own may go. */
+  discardLocal(pod: string): void {
+    this.input(this.node(pod), { kind: 'discardLocal' });
+  }
+
   handOver(pod: string): void {
     this.input(this.node(pod), { kind: 'handOver' });
   }

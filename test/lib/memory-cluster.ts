@@ -26,6 +26,8 @@ class MemoryOwnPod implements OwnPod {
     this.#onReported = handler;
   }
 
+  onDiscard(): void {}
+
   report({ session }: MemberReport): void {
     setImmediate(() => this.#onReported(session));
   }

@@ -39,6 +39,7 @@ function pod(name: string, changes: Partial<ObservedPod> = {}): ObservedPod {
     revision: 'r1',
     deleting: false,
     labelledLeader: false,
+    orders: { forceStart: false, discardLocal: false },
     ready: true,
     finished: null,
     unscheduled: null,
@@ -74,7 +75,18 @@ function report(name: string, member: ActingMember): MemberReport | null {
 }
 
 function lease(name: string, changes: Partial<ObservedLease> = {}): ObservedLease {
-  return { name, resourceVersion: '7', holder: '', acquiredAtMs: null, ageMs: 500, proven: true, round: null, report: null, ...changes };
+  return {
+    name,
+    resourceVersion: '7',
+    holder: '',
+    acquiredAtMs: null,
+    ageMs: 500,
+    proven: true,
+    round: null,
+    report: null,
+    discard: null,
+    ...changes,
+  };
 }
 
 export const holderOf = (name: string): string => leaseIdentity(name, `${name}-uid`, `${name}-session`);

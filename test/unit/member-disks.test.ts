@@ -213,3 +213,44 @@ describe('a round without votes', () => {
     expect(world.member('m-0').log.lastEpoch).toMatchObject({ generation: 2, number: 0 });
   });
 });
+
+describe('a member that is ahead of the leader', () => {
+  /** m-2 has four changes that m-0 and m-1 have not; these have gone on with `others`. */
+  function ahead(others: number): MemberWorld {
+    const world = running();
+    write(world, 3);
+    world.until('all agree', () => agree(world));
+    const common = world.node('m-0').frames.length;
+    write(world, 4);
+    world.until('all agree', () => agree(world));
+    for (const { pod } of world.nodes) world.crash(pod);
+    // The others, and the stream, lose the end; nobody noticed.
+    for (const pod of ['m-0', 'm-1']) {
+      world.node(pod).frames.length = common;
+      world.node(pod).record = null;
+    }
+    world.stream.length = common;
+    for (const pod of ['m-0', 'm-1']) world.start(pod);
+    world.run(1000);
+    world.openRound('m-0');
+    world.until('m-0 leads', () => world.leader() === 'm-0');
+    write(world, others);
+    world.start('m-2');
+    return world;
+  }
+
+  test('waits, and gives its own changes up when a person says so (K9, I5)', () => {
+    const world = ahead(2);
+    world.until('it is blocked', () => world.phase('m-2') === 'Blocked');
+    world.discardLocal('m-2');
+    world.until('it follows', () => world.phase('m-2') === 'Following');
+    expect(world.node('m-2').archived.reduce((sum, { changes }) => sum + changes.length, 0)).toBe(4);
+    world.until('all agree', () => agree(world));
+  });
+
+  test('of which the leader has been passed follows by itself and archives (K8, I5)', () => {
+    const world = ahead(6);
+    world.until('it follows', () => world.phase('m-2') === 'Following');
+    expect(world.node('m-2').archived.reduce((sum, { changes }) => sum + changes.length, 0)).toBe(4);
+  });
+});
