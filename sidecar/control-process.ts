@@ -9,7 +9,7 @@ import { decodeRequest, encodeJson, packFrames, type PeerRequest } from './core/
 import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
 import { leaderOf, memberReport, roleView } from './member-report.ts';
-import type { ArchivedTail, Journal, Peers } from './ports.ts';
+import type { ArchivedTail, Clock, Journal, Peers } from './ports.ts';
 import { tickMs, type Runtime } from './runtime.ts';
 
 const readTimeoutMs = 5000;
@@ -22,6 +22,7 @@ export interface ControlProcessOptions {
   readonly runtime: Runtime;
   readonly journal: Journal;
   readonly peers: Peers;
+  readonly clock: Clock;
   readonly address: string;
   readonly version: string;
   readonly log: Logger;
@@ -85,12 +86,12 @@ export class LocalProcess implements ControlProcess {
         finish();
         resolve();
       });
-      const timer = setTimeout(() => {
+      const cancel = this.#options.clock.after(readTimeoutMs, () => {
         finish();
         reject(new AppError('not_in_sync', `This member is at UID ${String(this.uid)}.`));
-      }, readTimeoutMs);
+      });
       const finish = (): void => {
-        clearTimeout(timer);
+        cancel();
         stop();
       };
     });
@@ -147,10 +148,11 @@ export class LocalProcess implements ControlProcess {
   }
 
   async handOver(): Promise<void> {
-    this.#options.runtime.handOver();
-    const deadlineMs = performance.now() + coreLimits.handOverTimeoutMs + 500;
-    while (this.#member.stopping?.released !== true && performance.now() < deadlineMs)
-      await new Promise((resolve) => setTimeout(resolve, tickMs));
+    const { runtime, clock } = this.#options;
+    runtime.handOver();
+    const deadlineMs = clock.nowMs() + coreLimits.handOverTimeoutMs + 500;
+    while (this.#member.stopping?.released !== true && clock.nowMs() < deadlineMs)
+      await new Promise<void>((resolve) => clock.after(tickMs, resolve));
   }
 
   async #answerPeer(payload: Uint8Array): Promise<Uint8Array> {

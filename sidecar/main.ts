@@ -92,7 +92,7 @@ const lease =
 const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, log });
 
 const runtime = await Runtime.create(
-  { journal, stream, peers, lease, ownPod, clock: systemClock, log },
+  { journal, stream, peers, lease, ownPod, clock: systemClock, crash: die, log },
   {
     member: {
       pod: config.pod,
@@ -108,7 +108,7 @@ const runtime = await Runtime.create(
     version,
   },
 );
-const controlProcess = new LocalProcess({ runtime, journal, peers, address, version, log });
+const controlProcess = new LocalProcess({ runtime, journal, peers, clock: systemClock, address, version, log });
 const server = createServer({
   process: controlProcess,
   authorise: createAccessReview(api, config.namespace, config.cluster),

@@ -1,4 +1,4 @@
-// Building the core from what the disk has, what the clock says in the form that it takes, and ending the process on a defect.
+// Building the core from what the disk has, and what the clock says in the form that it takes.
 import type { Frame } from './core/frame.ts';
 import type { Instant } from './core/io.ts';
 import { createMember, recover, type Member, type MemberConfig } from './core/state.ts';
@@ -29,10 +29,3 @@ function replay(member: Member, frame: Frame, seq: number): void {
 }
 
 export const instantOf = (clock: Clock): Instant => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs(), nonce: clock.nonce() });
-
-/** A defect, not an operating failure: end the process with the error, rather than go on in a state that nobody thought of. */
-export function crash(error: unknown): void {
-  setImmediate(() => {
-    throw error;
-  });
-}

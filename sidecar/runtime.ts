@@ -10,7 +10,7 @@ import { fetchFrames, locateEnd } from './peer-calls.ts';
 import type { Member, MemberConfig } from './core/state.ts';
 import type { Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
-import { crash, instantOf, recoverMember, reloadMember } from './recovery.ts';
+import { instantOf, recoverMember, reloadMember } from './recovery.ts';
 import { memberReport, outlineOf } from './member-report.ts';
 
 export const tickMs = 50;
@@ -24,6 +24,8 @@ export interface RuntimePorts {
   readonly lease: LeaderLease | null;
   readonly ownPod: OwnPod;
   readonly clock: Clock;
+  /** Ends the process: after a defect nobody knows its state. */
+  readonly crash: (error: unknown) => void;
   readonly log: Logger;
 }
 
@@ -136,8 +138,8 @@ export class Runtime {
         for (const effect of step(this.#member, next, instantOf(this.#ports.clock))) this.#perform(effect);
       }
     } catch (error) {
-      // It must not look like a failure of whoever brought the input. Nothing more is taken until the process has ended.
-      return crash(error);
+      // It must not look like a failure of whoever brought the input.
+      return this.#ports.crash(error);
     }
     this.#running = false;
     this.#publishStatus();
@@ -155,8 +157,7 @@ export class Runtime {
       case 'publish':
         return this.#publish(effect.token, effect.frame, effect.expectedSeq);
       case 'abortPublish':
-        this.#publishing?.abort();
-        return;
+        return this.#publishing?.abort();
       case 'fetch':
         return this.#settle(fetchFrames(peers, effect.from, effect.fromIndex), (frames) => ({
           kind: 'fetched',
@@ -180,8 +181,7 @@ export class Runtime {
       case 'applied':
         return;
       case 'reload':
-        this.#reload(effect.reason, 0);
-        return;
+        return this.#reload(effect.reason, 0);
       case 'note':
         log[effect.level](effect.fields, effect.message);
         return;
@@ -195,7 +195,7 @@ export class Runtime {
       if (member === this.#member) this.input(toInput(result));
     };
     work.then(done, (error: unknown) => {
-      if (!isAppError(error)) return crash(error);
+      if (!isAppError(error)) return this.#ports.crash(error);
       this.#ports.log.debug({ code: error.code, detail: error.detail }, 'request not answered');
       done(null);
     });
@@ -209,7 +209,7 @@ export class Runtime {
         if (member === this.#member) this.input({ kind: 'persisted', token });
       },
       (error: unknown) => {
-        if (!isAppError(error)) return crash(error);
+        if (!isAppError(error)) return this.#ports.crash(error);
         // All that waited behind it is refused with it: one reload serves them.
         if (member !== this.#member || member.reloading) return;
         this.#ports.log.error({ code: error.code, detail: error.detail }, 'journal does not take the write');
@@ -265,7 +265,7 @@ export class Runtime {
         .then(() => reloadMember(this.#ports.journal, this.#options.member))
         .then((member) => this.#replace(old, member))
         .catch((error: unknown) => {
-          if (!isAppError(error)) return crash(error);
+          if (!isAppError(error)) return this.#ports.crash(error);
           this.#reload(error.code, reloadDelayMs);
         });
     });

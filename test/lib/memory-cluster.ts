@@ -12,6 +12,13 @@ import { MemoryLease, MemoryLeaseServer } from './memory-lease.ts';
 import { MemoryPeers, MemoryPeersServer } from './memory-peers.ts';
 import { MemoryStream, MemoryStreamServer } from './memory-stream.ts';
 
+/** A defect fails the test that runs. */
+const crash = (error: unknown): void => {
+  setImmediate(() => {
+    throw error;
+  });
+};
+
 const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
 
 /** The API server takes each report at once. */
@@ -111,10 +118,10 @@ export class MemoryCluster {
     const member = { pod, podUid: `uid-${pod}`, session: `session-${pod}`, kind: 'member', timings, sha256 } as const;
     const options = { address: `${pod}:5000`, version: 'test' };
     const runtime = await Runtime.create(
-      { journal, stream, peers, lease, ownPod, clock: systemClock, log: this.#log },
+      { journal, stream, peers, lease, ownPod, clock: systemClock, crash, log: this.#log },
       { ...options, member: { ...member, durability: 'Quorum', divergedMember: 'Archive' } },
     );
-    const process = new LocalProcess({ runtime, journal, peers, ...options, log: this.#log });
+    const process = new LocalProcess({ runtime, journal, peers, clock: systemClock, ...options, log: this.#log });
     const close = (): void => {
       stream.close();
       peers.close();
