@@ -4,11 +4,12 @@ import { systemClock } from '../../sidecar/clock.ts';
 import { LocalProcess } from '../../sidecar/control-process.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
+import { createLogStream } from '../../sidecar/stream/log-stream.ts';
 import { eventually } from './eventually.ts';
 import { emptyMemoryDisk, MemoryJournal, type MemoryDisk } from './memory-journal.ts';
 import { MemoryLease, MemoryLeaseServer } from './memory-lease.ts';
 import { MemoryPeers, MemoryPeersServer } from './memory-peers.ts';
-import { MemoryStream, MemoryStreamServer } from './memory-stream.ts';
+import { SimJetStreamServer } from './sim-jetstream.ts';
 
 const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
 
@@ -27,7 +28,7 @@ export class MemoryCluster {
   readonly warnings: string[] = [];
   readonly #log = pino({ level: 'warn' }, { write: (line) => this.warnings.push((JSON.parse(line) as { msg: string }).msg) });
   readonly #lease = new MemoryLeaseServer(timings.leaseDurationMs);
-  readonly #stream = new MemoryStreamServer();
+  readonly #nats = new SimJetStreamServer({ clock: systemClock, random: Math.random });
   readonly #peers = new MemoryPeersServer();
 
   /** Resolves when `m-0` leads and all others follow. */
@@ -75,7 +76,9 @@ export class MemoryCluster {
   async #start(pod: string, members: number): Promise<void> {
     const disk = emptyMemoryDisk();
     const journal = new MemoryJournal(disk);
-    const stream = new MemoryStream(this.#stream, true);
+    const jetstream = this.#nats.open();
+    const names = { stream: 'CC_space_sample', subject: 'cc.space.sample.log' };
+    const stream = createLogStream({ ...names, jetstream, mayCreate: true, clock: systemClock, sha256, log: this.#log });
     const peers = new MemoryPeers(this.#peers, pod);
     const lease = new MemoryLease(this.#lease);
     const ownPod = { report: () => undefined, labelRole: () => undefined };
@@ -88,6 +91,7 @@ export class MemoryCluster {
     const process = new LocalProcess({ runtime, journal, peers, ...options, log: this.#log });
     const close = (): void => {
       stream.close();
+      jetstream.close();
       peers.close();
       lease.close();
     };
