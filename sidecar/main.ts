@@ -17,6 +17,7 @@ import { createOwnPod } from './kube/own-pod.ts';
 import { Runtime } from './runtime.ts';
 import { createStatusFile } from './status-file.ts';
 import { connectNats } from './stream/connection.ts';
+import { createJetStream } from './stream/jetstream.ts';
 import { createLogStream } from './stream/log-stream.ts';
 import { createPeers } from './stream/peers.ts';
 
@@ -75,12 +76,12 @@ const link = connectNats({
   caFile: config.nats.caFile,
   log,
 });
+const streamNames = { stream: streamName(config.namespace, config.cluster), subject: logSubject(config.namespace, config.cluster) };
 const stream = createLogStream({
-  link,
-  stream: streamName(config.namespace, config.cluster),
-  subject: logSubject(config.namespace, config.cluster),
-  replicas: config.nats.replicas,
+  ...streamNames,
+  jetstream: createJetStream(link, { name: streamNames.stream, subjects: [streamNames.subject], replicas: config.nats.replicas }),
   mayCreate: config.kind === 'member',
+  clock: systemClock,
   sha256,
   log,
 });

@@ -55,6 +55,11 @@ export type StreamEvent =
   | { readonly kind: 'frame'; readonly seq: number; readonly bytes: Uint8Array }
   /** The message at the reader's position is not the one it had read, or a sequence was reused: reading goes on from the first message. */
   | { readonly kind: 'restarted'; readonly reason: string }
+  /**
+   * What lay behind the reader's position and before `firstSeq` was purged, perhaps with the message at the position; what was read is not in doubt.
+   * Reading goes on at `firstSeq`. Whoever lacks what is gone finds the gap by the chain of hashes, and fetches it from a peer or a snapshot.
+   */
+  | { readonly kind: 'purged'; readonly firstSeq: number }
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected'; readonly reason: string };
 
@@ -66,12 +71,18 @@ export type PublishOutcome =
   /** The caller aborted, or the adapter closed, before the outcome was known. */
   | { readonly kind: 'unknown' };
 
+export type PurgeOutcome =
+  /** The messages below are gone, unless the stream was replaced meanwhile. */
+  | { readonly kind: 'purged' }
+  /** Nothing was done: `beforeSeq` is above the last sequence that was verified; 0 when there is none, or another message stands there now. */
+  | { readonly kind: 'refused'; readonly verifiedSeq: number };
+
 /** The JetStream stream of the cluster (design page 5, decisions 1-6). */
 export interface LogStream {
   /**
    * Starts (again) to deliver messages in order to `onEvent`, beginning after `afterSeq`. When `afterSeq > 0` the message there is first verified
    * to have the hash `hash` (SHA-256 over its own `prevHash` and bytes); if not, `restarted` is delivered and reading begins at the first message.
-   * Never skips a message; a stalled consumer is recreated by a watchdog. Creates the stream when it is absent and `mayCreate`.
+   * Never skips a message without telling (`purged`); a stalled consumer is recreated by a watchdog. Creates the stream when it is absent and `mayCreate`.
    * After a batch of messages, 8 MiB at most, it asks for more only when `room` has resolved.
    */
   read(afterSeq: number, hash: string, onEvent: (event: StreamEvent) => void, room: () => Promise<void>): void;
@@ -79,6 +90,11 @@ export interface LogStream {
   lastSeq(): Promise<number>;
   /** Publishes with `Nats-Expected-Last-Sequence`. An unknown outcome is resolved by sending the same frame with the same expectation, and by reading the message at `expectedSeq + 1`, until it is known or `signal` aborts. */
   publish(frame: Frame, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome>;
+  /**
+   * Gives up the messages below `beforeSeq`, never the last one that was read: refused when `beforeSeq` is above the last sequence that this reader
+   * has read, or when another message stands there. Rejects with AppError stream_unavailable: it may have been done, or will be.
+   */
+  purge(beforeSeq: number): Promise<PurgeOutcome>;
 }
 
 /** Core NATS between the pods of one cluster: at most once, unordered between senders. */

@@ -1,64 +1,63 @@
-// The log of one cluster on NATS JetStream: the port LogStream, from the reader, the publisher and the API calls.
+// The log of one cluster on JetStream: the port LogStream, from the reader, the publisher and the calls of JetStream.
+// Gives up nothing that was not just seen at its place. It does not know what a frame says.
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
-import type { Sha256 } from '../core/frame.ts';
-import type { LogStream } from '../ports.ts';
-import type { NatsLink } from './connection.ts';
-import { openStreamApi } from './jetstream.ts';
-import { FramePublisher } from './publisher.ts';
+import { limits, type Sha256 } from '../core/frame.ts';
+import type { Clock, LogStream } from '../ports.ts';
+import type { JetStream, JetStreamConnection } from './jetstream-port.ts';
+import { MessagePublisher } from './publisher.ts';
 import { StreamReader } from './reader.ts';
 
 export interface LogStreamOptions {
-  readonly link: NatsLink;
+  readonly jetstream: JetStream;
   readonly stream: string;
   readonly subject: string;
-  /** Copies that JetStream keeps; used when the stream is created. */
-  readonly replicas: number;
   /** False for a DR replica, which only waits for the stream (I4). */
   readonly mayCreate: boolean;
+  readonly clock: Clock;
   readonly sha256: Sha256;
   readonly log: Logger;
 }
 
-/** `close` ends reading and publishing; the link is the caller's. */
+/** `close` ends reading and publishing; `jetstream` is the caller's. */
 export function createLogStream(options: LogStreamOptions): LogStream & { close(): void } {
-  const { link, stream, subject, replicas, mayCreate, sha256, log } = options;
-  const settings = { name: stream, subject, replicas };
-  const publisher = new FramePublisher({ link, settings, log });
-  const closing = new AbortController();
+  const { jetstream, subject } = options;
+  const publisher = new MessagePublisher(options);
+  let closed = false;
   let reading = new AbortController();
+  let reader: StreamReader | null = null;
+  const connection = (): JetStreamConnection => {
+    const { state } = jetstream;
+    if (state.kind === 'disconnected') throw new AppError('stream_unavailable', state.reason);
+    return state.connection;
+  };
   return {
     read(afterSeq, hash, onEvent, room) {
       reading.abort();
-      if (closing.signal.aborted) return;
+      if (closed) return;
       reading = new AbortController();
-      void new StreamReader(afterSeq, hash, { link, settings, mayCreate, sha256, log, onEvent, room, signal: reading.signal }).run();
+      reader = new StreamReader(afterSeq, hash, { ...options, onEvent, room, signal: reading.signal });
+      void reader.run();
     },
     async lastSeq() {
-      const { state } = link;
-      if (state.kind === 'disconnected') throw new AppError('stream_unavailable', state.reason);
-      const ends = await openStreamApi(state.connection, settings).then((api) => api.ends());
+      const ends = await connection().ends();
       if (ends === null) throw new AppError('stream_unavailable', 'The stream does not exist yet.');
       return ends.lastSeq;
     },
-    async publish(frame, expectedSeq, signal) {
-      const either = new AbortController();
-      const abort = (): void => {
-        either.abort();
-      };
-      signal.addEventListener('abort', abort);
-      closing.signal.addEventListener('abort', abort);
-      if (signal.aborted || closing.signal.aborted) abort();
-      try {
-        return await publisher.publish(frame, expectedSeq, either.signal);
-      } finally {
-        signal.removeEventListener('abort', abort);
-        closing.signal.removeEventListener('abort', abort);
-      }
+    async publish({ bytes }, expectedSeq, signal) {
+      if (bytes.length > limits.frameBytes) throw new Error('the frame is over the limit');
+      return closed ? { kind: 'unknown' } : publisher.publish(subject, bytes, expectedSeq, signal);
+    },
+    async purge(beforeSeq) {
+      const server = connection();
+      const verifiedSeq = (await reader?.verifiedSeq(server)) ?? 0;
+      if (beforeSeq > verifiedSeq) return { kind: 'refused', verifiedSeq };
+      await server.purge(subject, beforeSeq);
+      return { kind: 'purged' };
     },
     close() {
+      closed = true;
       reading.abort();
-      closing.abort();
       publisher.close();
     },
   };

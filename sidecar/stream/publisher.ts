@@ -1,18 +1,14 @@
-// Publishes one frame at a time and stays with it until its outcome is known (I3, I8 rest on it).
-// Each attempt for a frame carries the same reply subject, so that an answer that comes late still counts and a slow server cannot make the
-// outcome unknown for ever. Only `Nats-Expected-Last-Sequence` is used: on three nodes a wrong last message id stops the stream for good, and a
-// window of several expected sequences is no fence.
-import { createInbox, headers, type Msg, type MsgHdrs, type NatsConnection } from 'nats';
+// Publishes one message at a time and stays with it until its outcome is known (I3, I8 rest on it).
+// Each attempt for a message carries the same token, so that an answer that comes late still counts and a slow server cannot make the
+// outcome unknown for ever. Only the expected last sequence is used: a window of several is no fence. What an answer does not prove is looked
+// up: the message behind the expected sequence is ours, or another's, or the same message is sent again.
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import { AppError, isAppError } from '../../common/errors.ts';
-import { limits, type Frame } from '../core/frame.ts';
-import type { PublishOutcome } from '../ports.ts';
-import { subscribe, type NatsLink } from './connection.ts';
-import { openStreamApi, type StreamSettings } from './jetstream.ts';
-import { pause, untilChanged } from './waiting.ts';
+import type { Clock, PublishOutcome } from '../ports.ts';
+import type { Answer, JetStream, JetStreamConnection } from './jetstream-port.ts';
+import { pause, until, untilChanged, within } from './waiting.ts';
 
-/** Wait for an answer before the frame is sent again; doubled with each attempt. */
+/** Wait for an answer before the message is sent again; doubled with each attempt. */
 const answerMinMs = 1000;
 const answerMaxMs = 5000;
 /** Wait after an answer that settles nothing, as "no stream leader". */
@@ -21,174 +17,136 @@ const retryMs = 250;
 const wrongLastSequence = [10071, 10164];
 const messageTooLarge = 10054;
 
-const answerSchema = z.object({
-  stream: z.string().optional(),
-  seq: z.number().optional(),
-  error: z.object({ err_code: z.number().optional(), description: z.string().optional() }).optional(),
-});
-type Answer =
-  { readonly kind: 'stored'; readonly seq: number } | { readonly kind: 'refused'; readonly code: number; readonly description: string };
-
 interface Attempt {
-  readonly reply: string;
+  readonly token: number;
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly expectedSeq: number;
+  readonly controller: AbortController;
   /** The last answer that nobody has taken yet. */
   answer: Answer | null;
   wake: () => void;
-  readonly signal: AbortSignal;
 }
 
 export interface PublisherOptions {
-  readonly link: NatsLink;
-  readonly settings: StreamSettings;
+  readonly jetstream: JetStream;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
-export class FramePublisher {
+export class MessagePublisher {
   readonly #options: PublisherOptions;
-  readonly #inbox = createInbox();
   readonly #unfollow: () => void;
   #count = 0;
   #attempt: Attempt | null = null;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#unfollow = options.link.onState((state) => {
-      // Whoever waits for an answer looks again: a connection that is gone brings none.
-      this.#attempt?.wake();
-      if (state.kind !== 'connected') return;
-      subscribe(state.connection, `${this.#inbox}.*`, (message) => {
-        this.#receive(message);
-      });
-    });
+    // Whoever waits for an answer looks again: a connection that is gone brings none.
+    this.#unfollow = options.jetstream.onState(() => this.#attempt?.wake());
+    options.jetstream.onAnswer((token, answer) => this.#receive(token, answer));
   }
 
+  /** The outcome of what is under way stays unknown. */
   close(): void {
     this.#unfollow();
+    this.#attempt?.controller.abort();
   }
 
   /** As `LogStream.publish`. Rejects with AppError invalid_configuration when the stream takes only smaller messages. */
-  async publish(frame: Frame, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome> {
+  async publish(subject: string, bytes: Uint8Array, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome> {
     // One that was aborted may still be looking for its outcome, which nobody wants any more.
-    if (this.#attempt?.signal.aborted === false) throw new Error('a frame is under way already');
-    if (frame.bytes.length > limits.frameBytes) throw new Error('the frame is over the limit');
-    const attempt: Attempt = { reply: `${this.#inbox}.${String((this.#count += 1))}`, answer: null, wake: () => undefined, signal };
-    this.#attempt = attempt;
-    try {
-      return await this.#settle(attempt, frame, expectedSeq);
-    } finally {
-      if (this.#attempt === attempt) this.#attempt = null;
-    }
+    if (this.#attempt?.controller.signal.aborted === false) throw new Error('a message is under way already');
+    return within(signal, async (controller) => {
+      const token = (this.#count += 1);
+      const attempt: Attempt = { token, subject, bytes, expectedSeq, controller, answer: null, wake: () => undefined };
+      this.#attempt = attempt;
+      try {
+        return await this.#settle(attempt);
+      } finally {
+        if (this.#attempt === attempt) this.#attempt = null;
+      }
+    });
   }
 
-  async #settle(attempt: Attempt, frame: Frame, expectedSeq: number): Promise<PublishOutcome> {
-    const { link, settings } = this.#options;
-    const { signal } = attempt;
-    const head = headers();
-    head.set('Nats-Expected-Last-Sequence', String(expectedSeq));
+  async #settle(attempt: Attempt): Promise<PublishOutcome> {
+    const { jetstream, clock } = this.#options;
+    const { signal } = attempt.controller;
     let waitMs = answerMinMs;
     while (!signal.aborted) {
-      const { state } = link;
+      const { state } = jetstream;
       if (state.kind === 'disconnected') {
-        await untilChanged(link, state, signal);
+        await untilChanged(jetstream, state, signal);
         continue;
       }
-      send(state.connection, settings.subject, frame, attempt.reply, head);
-      let answer = await take(attempt, waitMs);
+      state.connection.send(attempt.subject, attempt.bytes, attempt.expectedSeq, attempt.token);
+      let answer = await this.#take(attempt, waitMs);
       waitMs = Math.min(2 * waitMs, answerMaxMs);
       while (answer !== null) {
-        const outcome = await this.#judge(answer, state.connection, frame, expectedSeq);
+        const outcome = await this.#judge(answer, state.connection, attempt);
         if (outcome !== null) return outcome;
-        answer = await take(attempt, retryMs);
+        answer = await this.#take(attempt, retryMs);
       }
-      if (state.connection.isClosed()) await pause(retryMs, signal);
+      if (state.connection.closed) await pause(clock, retryMs, signal);
     }
     return { kind: 'unknown' };
   }
 
   /** The outcome that an answer proves; `null` when it proves none. */
-  async #judge(answer: Answer, connection: NatsConnection, frame: Frame, expectedSeq: number): Promise<PublishOutcome | null> {
+  async #judge(answer: Answer, connection: JetStreamConnection, attempt: Attempt): Promise<PublishOutcome | null> {
     if (answer.kind === 'stored') {
-      return answer.seq === expectedSeq + 1 ? answer : { kind: 'conflict', lastSeq: answer.seq };
+      if (answer.seq === attempt.expectedSeq + 1) return answer;
+      this.#options.log.error({ ...answer, expectedSeq: attempt.expectedSeq }, 'stored elsewhere than expected');
+      return this.#readBack(connection, attempt);
     }
     const { code, description } = answer;
-    if (wrongLastSequence.includes(code)) return this.#readBack(connection, frame, expectedSeq);
+    if (wrongLastSequence.includes(code)) return this.#readBack(connection, attempt);
     if (code === messageTooLarge) {
       throw new AppError(
         'invalid_configuration',
-        `The stream refuses messages of ${String(frame.bytes.length)} bytes; raise its max_msg_size.`,
+        `The stream refuses messages of ${String(attempt.bytes.length)} bytes; raise its max_msg_size.`,
       );
     }
-    this.#options.log.warn({ code, description }, 'stream did not take the frame, sending it again');
+    this.#options.log.warn({ code, description }, 'stream did not take the message, sending it again');
     return null;
   }
 
   /** Whose message stands at `expectedSeq + 1`? */
-  async #readBack(connection: NatsConnection, frame: Frame, expectedSeq: number): Promise<PublishOutcome | null> {
+  async #readBack(connection: JetStreamConnection, { bytes, expectedSeq }: Attempt): Promise<PublishOutcome | null> {
+    const seq = expectedSeq + 1;
     try {
-      const api = await openStreamApi(connection, this.#options.settings);
-      const [bytes, ends] = [await api.message(expectedSeq + 1), await api.ends()];
-      if (bytes !== null && Buffer.compare(bytes, frame.bytes) === 0) return { kind: 'stored', seq: expectedSeq + 1 };
+      const [found, ends] = [await connection.message(seq), await connection.ends()];
+      if (found !== null && Buffer.compare(found, bytes) === 0) return { kind: 'stored', seq };
+      if (found !== null) return { kind: 'conflict', lastSeq: Math.max(seq, ends?.lastSeq ?? 0) };
+      // On several nodes the leader refuses a message as long as an attempt before it, our own perhaps, is under way to the other nodes; and
+      // a message that was not there and should be was looked for at a server that does not know yet that it leads no more.
       const lastSeq = ends?.lastSeq ?? 0;
-      // On several nodes the leader refuses a frame as long as an attempt before it, our own perhaps, is under way to the other nodes.
-      return bytes === null && lastSeq === expectedSeq ? null : { kind: 'conflict', lastSeq };
+      const open = lastSeq === expectedSeq || (ends !== null && ends.firstSeq <= seq && seq <= lastSeq);
+      return open ? null : { kind: 'conflict', lastSeq };
     } catch (error) {
-      if (isAppError(error) || connection.isClosed()) return null;
+      if (isAppError(error)) return null;
       throw error;
     }
   }
 
-  #receive(message: Msg): void {
+  #receive(token: number, answer: Answer): void {
     const attempt = this.#attempt;
-    if (attempt === null || message.subject !== attempt.reply) return;
-    const answer = this.#parse(message);
     // An acknowledgement is final; nothing that comes after it may hide it.
-    if (answer === null || attempt.answer?.kind === 'stored') return;
+    if (attempt?.token !== token || attempt.answer?.kind === 'stored') return;
     attempt.answer = answer;
     attempt.wake();
   }
 
-  #parse(message: Msg): Answer | null {
-    const status = message.headers?.code ?? 0;
-    if (status !== 0) return { kind: 'refused', code: status, description: 'nobody answers for the stream' };
-    const parsed = answerSchema.safeParse(parseJson(message));
-    if (!parsed.success) return null;
-    const { stream, seq, error } = parsed.data;
-    if (error !== undefined) return { kind: 'refused', code: error.err_code ?? 0, description: error.description ?? '' };
-    // Another stream that takes the same subject answers, too.
-    return seq !== undefined && stream === this.#options.settings.name ? { kind: 'stored', seq } : null;
-  }
-}
-
-function parseJson(message: Msg): unknown {
-  try {
-    return message.json();
-  } catch {
-    return null;
-  }
-}
-
-function send(connection: NatsConnection, subject: string, frame: Frame, reply: string, head: MsgHdrs): void {
-  // A connection that closes takes nothing more; the frame is sent again on the next.
-  if (!connection.isClosed()) connection.publish(subject, frame.bytes, { reply, headers: head });
-}
-
-/** The next answer; `null` after `timeoutMs`, or when the connection changes or `signal` aborts. */
-async function take(attempt: Attempt, timeoutMs: number): Promise<Answer | null> {
-  const { signal } = attempt;
-  if (attempt.answer === null && !signal.aborted) {
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, timeoutMs);
-      signal.addEventListener('abort', wake);
-      attempt.wake = wake;
-    });
+  /** The next answer; `null` after `timeoutMs`, or when the connection changes or the attempt is given up. */
+  async #take(attempt: Attempt, timeoutMs: number): Promise<Answer | null> {
+    if (attempt.answer === null)
+      await until(attempt.controller.signal, (done) => {
+        attempt.wake = done;
+        return this.#options.clock.after(timeoutMs, done);
+      });
     attempt.wake = () => undefined;
+    const { answer } = attempt;
+    attempt.answer = null;
+    return answer;
   }
-  const { answer } = attempt;
-  attempt.answer = null;
-  return answer;
 }

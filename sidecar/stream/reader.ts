@@ -5,27 +5,27 @@
 import type { Logger } from 'pino';
 import { isAppError } from '../../common/errors.ts';
 import { decodeFrame, type Sha256 } from '../core/frame.ts';
-import type { StreamEvent } from '../ports.ts';
-import { natsReason, type NatsLink } from './connection.ts';
+import type { Clock, StreamEvent } from '../ports.ts';
 import { consume, type ConsumptionHandler } from './consumer.ts';
-import { openStreamApi, type StreamApi, type StreamSettings } from './jetstream.ts';
-import { pause, untilChanged } from './waiting.ts';
+import type { JetStream, JetStreamConnection, StreamEnds } from './jetstream-port.ts';
+import { pause, untilChanged, within } from './waiting.ts';
 
 /** Wait before the next consumer; doubled for each failure in a row. */
 const retryMinMs = 100;
 const retryMaxMs = 2000;
 
-/** The last message that was read; `seq` 0 is before the first, where there is nothing to check. */
+/** The last message that was read. Without `is` there is nothing to check: it is before the first message. */
 interface Place {
   readonly seq: number;
-  readonly is: (bytes: Uint8Array) => boolean;
+  readonly is: ((bytes: Uint8Array) => boolean) | null;
 }
-const start: Place = { seq: 0, is: () => true };
+const start: Place = { seq: 0, is: null };
 
 export interface ReaderOptions {
-  readonly link: NatsLink;
-  readonly settings: StreamSettings;
+  readonly jetstream: JetStream;
+  readonly stream: string;
   readonly mayCreate: boolean;
+  readonly clock: Clock;
   readonly sha256: Sha256;
   readonly log: Logger;
   readonly onEvent: (event: StreamEvent) => void;
@@ -50,72 +50,84 @@ export class StreamReader {
 
   /** Resolves when `signal` aborts. */
   async run(): Promise<void> {
-    const { link, signal, settings } = this.#options;
+    const { jetstream, clock, signal } = this.#options;
     let retryMs = retryMinMs;
     while (!signal.aborted) {
-      const { state } = link;
+      const { state } = jetstream;
       if (state.kind === 'disconnected') {
         this.#tell(state.reason);
-        await untilChanged(link, state, signal);
+        await untilChanged(jetstream, state, signal);
         continue;
       }
-      const { connection } = state;
-      const failure = await openStreamApi(connection, settings)
-        .then((api) => this.#follow(api))
-        .catch((error: unknown) => {
-          if (isAppError(error)) return error.detail;
-          // Publishing on a connection that has just closed throws.
-          if (connection.isClosed()) return natsReason(error);
-          throw error;
-        });
-      if (failure !== null && !connection.isClosed()) this.#tell(failure);
+      const failure = await this.#follow(state.connection).catch((error: unknown) => {
+        if (isAppError(error)) return error.detail;
+        throw error;
+      });
+      if (failure !== null && !state.connection.closed) this.#tell(failure);
       retryMs = failure === null ? retryMinMs : Math.min(2 * retryMs, retryMaxMs);
-      await pause(retryMs, signal);
+      await pause(clock, retryMs, signal);
     }
+  }
+
+  /** The sequence of the last message that was read, when it stands there at this moment; otherwise 0. Rejects as the calls of the connection do. */
+  async verifiedSeq(connection: JetStreamConnection): Promise<number> {
+    const { seq, is } = this.#place;
+    if (is === null) return 0;
+    const bytes = await connection.message(seq);
+    return bytes !== null && is(bytes) ? seq : 0;
   }
 
   /** One consumer, from its making to its end. Returns what is wrong with the stream, or `null` when only this consumer is over. */
-  async #follow(api: StreamApi): Promise<string | null> {
-    const { settings, mayCreate, signal, log } = this.#options;
-    let ends = await api.ends();
+  async #follow(connection: JetStreamConnection): Promise<string | null> {
+    const { mayCreate, clock, signal, log } = this.#options;
+    let ends = await connection.ends();
     if (ends === null) {
       if (!mayCreate) return 'The stream does not exist yet; a member of the cluster creates it.';
-      await api.create();
-      ends = await api.ends();
+      await connection.create();
+      ends = await connection.ends();
     }
     if (ends === null) return 'The stream could not be created.';
-    if (ends.lastSeq < this.#place.seq) this.#restart(`the stream ends at ${String(ends.lastSeq)}, before the last message read`);
+    this.#compare(ends);
     this.#tell('');
-    const session = new AbortController();
-    const stop = (): void => {
-      session.abort();
-    };
-    signal.addEventListener('abort', stop);
-    if (signal.aborted) stop();
-    try {
-      const end = await consume(api, settings.name, Math.max(1, this.#place.seq), this.#handler(api, session), session.signal);
-      log.debug({ end, seq: this.#place.seq }, 'stream consumer ended');
-      return null;
-    } finally {
-      session.abort();
-      signal.removeEventListener('abort', stop);
-    }
+    return within(signal, async (session) => {
+      const { seq, is } = this.#place;
+      try {
+        const end = await consume(connection, clock, is === null ? seq + 1 : seq, this.#handler(connection, session), session.signal);
+        log.debug({ end, seq: this.#place.seq }, 'stream consumer ended');
+        return null;
+      } finally {
+        session.abort();
+      }
+    });
   }
 
-  #handler(api: StreamApi, session: AbortController): ConsumptionHandler {
-    let at: 'unseen' | 'seen' | 'reading' = this.#place.seq > 0 ? 'unseen' : 'seen';
+  /** What the ends of the stream say of the place: a lost end, or a purge beyond it. */
+  #compare({ firstSeq, lastSeq }: StreamEnds): void {
+    if (lastSeq < this.#place.seq) this.#restart(`the stream ends at ${String(lastSeq)}, before the last message read`);
+    const { seq, is } = this.#place;
+    if (firstSeq <= (is === null ? seq + 1 : seq)) return;
+    this.#options.log.warn({ stream: this.#options.stream, seq, firstSeq }, 'stream was purged beyond the last message read');
+    this.#place = { seq: firstSeq - 1, is: null };
+    this.#emit({ kind: 'purged', firstSeq });
+  }
+
+  #handler(connection: JetStreamConnection, session: AbortController): ConsumptionHandler {
+    let at: 'unseen' | 'seen' | 'reading' | 'over' = this.#place.is === null ? 'reading' : 'unseen';
     return {
       message: (seq, bytes) => {
         const place = this.#place;
+        if (at === 'over') return;
         if (at === 'unseen') {
           at = 'seen';
-          if (seq === place.seq && place.is(bytes)) return;
-          this.#restart(seq === place.seq ? 'another message stands at the last sequence read' : 'the last message read is gone');
-          session.abort();
+          if (seq === place.seq && place.is?.(bytes) === true) return;
+          at = 'over';
+          if (seq === place.seq) this.#differs(session);
+          else void this.#look(connection, session).then(() => session.abort());
           return;
         }
         // Right behind a place that was just seen, a gap means that the messages between are gone; elsewhere look again from the place.
         if (at === 'reading' && seq !== place.seq + 1) {
+          at = 'over';
           session.abort();
           return;
         }
@@ -125,30 +137,37 @@ export class StreamReader {
       },
       room: this.#options.room,
       idle: () => {
-        void this.#look(api, session);
+        void this.#look(connection, session);
       },
     };
   }
 
   /** Is the message at the place still there? Only a message that is gone or another is an answer; a call that failed is not. */
-  async #look(api: StreamApi, session: AbortController): Promise<void> {
+  async #look(connection: JetStreamConnection, session: AbortController): Promise<void> {
     const place = this.#place;
-    if (place.seq === 0) return;
-    let bytes: Uint8Array | null;
+    if (place.is === null) return;
     try {
-      bytes = await api.message(place.seq);
+      const bytes = await connection.message(place.seq);
+      if (session.signal.aborted || (bytes !== null && place.is(bytes))) return;
+      if (bytes !== null) return this.#differs(session);
+      const ends = await connection.ends();
+      if (session.signal.aborted) return;
+      // A purge, and a stream that is gone, are seen before the next consumer.
+      if (ends !== null && ends.firstSeq <= place.seq) this.#restart('the last message read is gone');
+      session.abort();
     } catch (error) {
-      if (isAppError(error) || api.connection.isClosed()) return;
-      throw error;
+      if (!isAppError(error)) throw error;
     }
-    if (session.signal.aborted || (bytes !== null && place.is(bytes))) return;
-    this.#restart(bytes === null ? 'the last message read is gone' : 'another message stands at the last sequence read');
+  }
+
+  #differs(session: AbortController): void {
+    this.#restart('another message stands at the last sequence read');
     session.abort();
   }
 
   #restart(reason: string): void {
-    const { log, settings } = this.#options;
-    log.warn({ stream: settings.name, seq: this.#place.seq, reason }, 'stream is read again from its first message');
+    const { log, stream } = this.#options;
+    log.warn({ stream, seq: this.#place.seq, reason }, 'stream is read again from its first message');
     this.#place = start;
     this.#emit({ kind: 'restarted', reason });
   }

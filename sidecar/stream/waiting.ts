@@ -1,24 +1,41 @@
-// Waits that an AbortSignal ends early; none of them rejects.
-import { setTimeout as delay } from 'node:timers/promises';
-import type { LinkState, NatsLink } from './connection.ts';
+// Waits that an AbortSignal ends early; none of them rejects. Time comes from the clock that is given.
+import type { Clock } from '../ports.ts';
+import type { JetStream, JetStreamState } from './jetstream-port.ts';
 
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
-}
-
-/** Until the link is in another state than this one. */
-export async function untilChanged(link: NatsLink, from: LinkState, signal: AbortSignal): Promise<void> {
+/** Until `begin` calls `done`, or `signal` aborts. What `begin` returns undoes what it began. */
+export async function until(signal: AbortSignal, begin: (done: () => void) => () => void): Promise<void> {
+  if (signal.aborted) return;
   await new Promise<void>((resolve) => {
-    let unfollow = (): void => undefined;
     const done = (): void => {
       signal.removeEventListener('abort', done);
-      unfollow();
+      undo();
       resolve();
     };
-    unfollow = link.onState((state) => {
-      if (state !== from) queueMicrotask(done);
-    });
+    const undo = begin(done);
     signal.addEventListener('abort', done);
-    if (signal.aborted) done();
   });
+}
+
+export const pause = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> => until(signal, (done) => clock.after(ms, done));
+
+/** Until JetStream is in another state than this one. */
+export const untilChanged = (jetstream: JetStream, from: JetStreamState, signal: AbortSignal): Promise<void> =>
+  until(signal, (done) =>
+    jetstream.onState((state) => {
+      // The first call is made before `onState` returns.
+      if (state !== from) queueMicrotask(done);
+    }),
+  );
+
+/** Runs with a controller of its own that aborts with `signal`, too. */
+export async function within<T>(signal: AbortSignal, run: (controller: AbortController) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  signal.addEventListener('abort', abort);
+  if (signal.aborted) abort();
+  try {
+    return await run(controller);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }

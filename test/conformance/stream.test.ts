@@ -1,10 +1,10 @@
-// The contract of the log stream, held by the one on a real nats-server and by the one in memory.
+// The contract of the log stream, held on real nats-servers and on the simulated one.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { LogStream } from '../../sidecar/ports.ts';
 import { eventually } from '../lib/eventually.ts';
 import { frameAfter, framesAfter, put } from '../lib/sample-frames.ts';
-import { memoryWorld, natsWorld, NotingReader, withinMs, type StreamWorld } from '../lib/stream-world.ts';
+import { natsWorld, NotingReader, simWorld, withinMs, type StreamWorld } from '../lib/stream-world.ts';
 
 const never = new AbortController().signal;
 
@@ -17,8 +17,10 @@ async function publishAll(stream: LogStream, frames: readonly Frame[], afterSeq:
 }
 
 describe.each([
-  ['on a real nats-server', natsWorld],
-  ['in memory', memoryWorld],
+  ['on a real nats-server', () => natsWorld(1)],
+  ['on three real nats-servers', () => natsWorld(3)],
+  ['on a simulated server', () => simWorld(1)],
+  ['on three simulated servers', () => simWorld(3)],
 ])('a log stream %s', (_, makeWorld) => {
   let world: StreamWorld;
   let stream: LogStream;
@@ -184,7 +186,8 @@ describe.each([
     await reader.until(() => {
       expect(reader.seqs).toEqual([5, 6]);
     });
-    expect(reader.kinds).toContain('restarted');
+    expect(reader.events).toContainEqual({ kind: 'purged', firstSeq: 5 });
+    expect(reader.kinds).not.toContain('restarted');
   });
 
   test('tells a reader that follows when the stream lost its end and its sequences are used again', async () => {

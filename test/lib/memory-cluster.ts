@@ -6,11 +6,12 @@ import type { MemberReport } from '../../common/report.ts';
 import type { OwnPod } from '../../sidecar/ports.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
+import { createLogStream } from '../../sidecar/stream/log-stream.ts';
 import { eventually } from './eventually.ts';
 import { emptyMemoryDisk, MemoryJournal, type MemoryDisk } from './memory-journal.ts';
 import { MemoryLease, MemoryLeaseServer } from './memory-lease.ts';
 import { MemoryPeers, MemoryPeersServer } from './memory-peers.ts';
-import { MemoryStream, MemoryStreamServer } from './memory-stream.ts';
+import { SimJetStreamServer } from './sim-jetstream.ts';
 
 /** A defect fails the test that runs. */
 const crash = (error: unknown): void => {
@@ -57,7 +58,7 @@ export class MemoryCluster {
   readonly warnings: string[] = [];
   readonly #log = pino({ level: 'warn' }, { write: (line) => this.warnings.push((JSON.parse(line) as { msg: string }).msg) });
   readonly #lease = new MemoryLeaseServer(timings.leaseDurationMs);
-  readonly #stream = new MemoryStreamServer();
+  readonly #nats = new SimJetStreamServer({ clock: systemClock, random: Math.random });
   readonly #peers = new MemoryPeersServer();
 
   /** Resolves when `m-0` leads and all others follow. */
@@ -111,7 +112,9 @@ export class MemoryCluster {
   async #start(pod: string): Promise<void> {
     const disk = emptyMemoryDisk();
     const journal = new MemoryJournal(disk);
-    const stream = new MemoryStream(this.#stream, true);
+    const jetstream = this.#nats.open();
+    const names = { stream: 'CC_space_sample', subject: 'cc.space.sample.log' };
+    const stream = createLogStream({ ...names, jetstream, mayCreate: true, clock: systemClock, sha256, log: this.#log });
     const peers = new MemoryPeers(this.#peers, pod);
     const lease = new MemoryLease(this.#lease);
     const ownPod = new MemoryOwnPod();
@@ -124,6 +127,7 @@ export class MemoryCluster {
     const process = new LocalProcess({ runtime, journal, peers, clock: systemClock, ...options, log: this.#log });
     const close = (): void => {
       stream.close();
+      jetstream.close();
       peers.close();
       lease.close();
     };

@@ -1,19 +1,24 @@
-// A log stream with the world around it, real or in memory, and what a test can do to that world; and a reader that notes what it is told.
+// A log stream with the world around it, real or simulated, and what a test can do to that world; and a reader that notes what it is told.
 import { pino } from 'pino';
 import { logSubject, streamName } from '../../common/names.ts';
+import { systemClock } from '../../sidecar/clock.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { LogStream, StreamEvent } from '../../sidecar/ports.ts';
 import { connectNats, type NatsLink } from '../../sidecar/stream/connection.ts';
+import { createJetStream } from '../../sidecar/stream/jetstream.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
 import { eventually } from './eventually.ts';
-import { MemoryStream, MemoryStreamServer } from './memory-stream.ts';
+import { fastClock } from './fast-clock.ts';
 import { NatsAdmin } from './nats-admin.ts';
 import { NatsProxy } from './nats-proxy.ts';
 import { NatsServer } from './nats-server.ts';
+import { SimJetStreamServer } from './sim-jetstream.ts';
 
 export const sampleStream = streamName('space', 'sample');
 const subject = logSubject('space', 'sample');
 export const withinMs = 15_000;
+/** Of the simulated server. */
+const timesFaster = 20;
 const log = pino({ level: 'silent' });
 
 export interface StreamWorld {
@@ -36,7 +41,8 @@ export function openOnNats(
   { mayCreate = true, replicas = 1 } = {},
 ): { stream: LogStream; link: NatsLink; close: () => Promise<void> } {
   const link = connectNats({ url, name: 'test', credentialsDirectory: null, caFile: null, log });
-  const stream = createLogStream({ link, stream: sampleStream, subject, replicas, mayCreate, sha256, log });
+  const jetstream = createJetStream(link, { name: sampleStream, subjects: [subject], replicas });
+  const stream = createLogStream({ jetstream, stream: sampleStream, subject, mayCreate, clock: systemClock, sha256, log });
   return {
     stream,
     link,
@@ -47,14 +53,19 @@ export function openOnNats(
   };
 }
 
-export async function natsWorld(): Promise<StreamWorld> {
-  const server = await NatsServer.start();
-  const proxy = await NatsProxy.start(server.address);
-  const admin = new NatsAdmin(server.url, sampleStream);
+/** One real server, or three that make a cluster; clients reach the first of them. */
+export async function natsWorld(replicas: 1 | 3): Promise<StreamWorld> {
+  const servers = replicas === 1 ? [await NatsServer.start()] : await NatsServer.startCluster(replicas);
+  const [first] = servers as [NatsServer];
+  const proxy = await NatsProxy.start(first.address);
+  const admin = new NatsAdmin(first.url, sampleStream);
   const closes: (() => Promise<void>)[] = [];
+  const each = async (deed: (server: NatsServer) => Promise<void>): Promise<void> => {
+    await Promise.all(servers.map(deed));
+  };
   return {
     open(mayCreate) {
-      const opened = openOnNats(proxy.url, { mayCreate });
+      const opened = openOnNats(proxy.url, { mayCreate, replicas });
       closes.push(opened.close);
       return opened.stream;
     },
@@ -64,50 +75,63 @@ export async function natsWorld(): Promise<StreamWorld> {
     loseNextAnswer() {
       proxy.loseNextAnswer();
     },
-    stop: () => server.stop(),
-    start: () => server.run(),
+    stop: () => each((server) => server.stop()),
+    start: () => each((server) => server.run()),
     async save() {
-      await server.stop();
-      await server.saveStore();
-      await server.run();
+      await each((server) => server.stop());
+      await each((server) => server.saveStore());
+      await each((server) => server.run());
     },
     async restore() {
-      await server.stop('SIGKILL');
-      await server.restoreStore();
-      await server.run();
+      await each((server) => server.stop('SIGKILL'));
+      await each((server) => server.restoreStore());
+      await each((server) => server.run());
     },
     purge: (beforeSeq) => admin.purge(beforeSeq),
     remove: () => admin.remove(),
     async drop() {
       for (const close of closes) await close();
       await proxy.close();
-      await server.drop();
+      await each((server) => server.drop());
     },
   };
 }
 
-export async function memoryWorld(): Promise<StreamWorld> {
-  const server = new MemoryStreamServer();
+/** The simulated server, without any fault but those that a test asks for. */
+export async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
+  const clock = fastClock(timesFaster);
+  const server = new SimJetStreamServer({ clock, random: Math.random, replicas });
+  const closes: (() => void)[] = [];
   let saved = server.content;
   return {
-    open: (mayCreate) => new MemoryStream(server, mayCreate),
+    open(mayCreate) {
+      const jetstream = server.open();
+      const stream = createLogStream({ jetstream, stream: sampleStream, subject, mayCreate, clock, sha256, log });
+      closes.push(() => {
+        stream.close();
+        jetstream.close();
+      });
+      return stream;
+    },
     loseNextFrame() {
-      server.loseNextFrame();
+      server.faults.script('send', 'requestLost');
     },
     loseNextAnswer() {
-      server.loseNextAnswer();
+      server.faults.script('send', 'answerLost');
     },
     async stop() {
-      server.setAvailable(false);
+      server.stop();
     },
     async start() {
-      server.setAvailable(true);
+      server.start();
     },
     async save() {
-      saved = server.content;
+      saved = server.content?.copy() ?? null;
     },
     async restore() {
+      server.stop();
       server.restore(saved);
+      server.start();
     },
     async purge(beforeSeq) {
       server.purge(beforeSeq);
@@ -115,7 +139,9 @@ export async function memoryWorld(): Promise<StreamWorld> {
     async remove() {
       server.remove();
     },
-    drop: async () => undefined,
+    async drop() {
+      for (const close of closes) close();
+    },
   };
 }
 

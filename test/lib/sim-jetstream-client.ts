@@ -1,0 +1,191 @@
+// One client of the simulated JetStream, with a connection that can be lost and comes again: the port JetStream of production.
+// What was sent before a connection was lost may still arrive; an answer reaches whatever connection there is then, or nobody.
+import { AppError } from '../../common/errors.ts';
+import type { Clock } from '../../sidecar/ports.ts';
+import type {
+  Answer,
+  ConsumerSign,
+  JetStream,
+  JetStreamConnection,
+  JetStreamState,
+  PullConsumer,
+} from '../../sidecar/stream/jetstream-port.ts';
+import type { Fate, SimFaults } from './sim-faults.ts';
+import type { SimJetStreamServer } from './sim-jetstream.ts';
+
+const callTimeoutMs = 5000;
+const reconnectMs = 250;
+
+export interface SimClocks {
+  readonly clock: Pick<Clock, 'nowMs' | 'after'>;
+  readonly arrivals: Pick<Clock, 'after'>;
+}
+
+interface Link {
+  closed: boolean;
+  /** Rejects the calls that wait for an answer. */
+  readonly waiting: Set<() => void>;
+}
+
+export class SimJetStream implements JetStream {
+  readonly #server: SimJetStreamServer;
+  readonly #faults: SimFaults;
+  readonly #clocks: SimClocks;
+  readonly #listeners = new Set<(state: JetStreamState) => void>();
+  #state: JetStreamState = { kind: 'disconnected', reason: 'NATS has not been reached yet' };
+  #link: Link | null = null;
+  #isCut = false;
+  #onAnswer: (token: number, answer: Answer) => void = () => undefined;
+  #cancelConnect: () => void = () => undefined;
+
+  constructor(server: SimJetStreamServer, faults: SimFaults, clocks: SimClocks) {
+    this.#server = server;
+    this.#faults = faults;
+    this.#clocks = clocks;
+  }
+
+  get state(): JetStreamState {
+    return this.#state;
+  }
+
+  onState(listener: (state: JetStreamState) => void): () => void {
+    this.#listeners.add(listener);
+    listener(this.#state);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onAnswer(listener: (token: number, answer: Answer) => void): void {
+    this.#onAnswer = listener;
+  }
+
+  /** No connection until `heal`. */
+  cut(): void {
+    this.#isCut = true;
+    this.lose('the connection to NATS was lost (cut)');
+  }
+
+  /** The connection breaks; another is made when that is possible. */
+  lose(reason: string): void {
+    this.#cancelConnect();
+    const link = this.#link;
+    this.#link = null;
+    if (link !== null) {
+      link.closed = true;
+      for (const reject of link.waiting) reject();
+      this.#become({ kind: 'disconnected', reason });
+    }
+    this.#connectLater(reconnectMs);
+  }
+
+  heal(): void {
+    this.#isCut = false;
+    this.#connectLater(this.#faults.latencyMs());
+  }
+
+  close(): void {
+    this.cut();
+    this.#listeners.clear();
+    this.#server.forgetClient(this);
+  }
+
+  #connectLater(afterMs: number): void {
+    this.#cancelConnect();
+    this.#cancelConnect = this.#clocks.arrivals.after(afterMs, () => {
+      if (this.#isCut || this.#link !== null || !this.#server.available) return;
+      this.#link = { closed: false, waiting: new Set() };
+      this.#become({ kind: 'connected', connection: this.#connection(this.#link) });
+    });
+  }
+
+  #become(state: JetStreamState): void {
+    this.#state = state;
+    for (const listener of this.#listeners) listener(state);
+  }
+
+  #connection(link: Link): JetStreamConnection {
+    const server = this.#server;
+    return {
+      get closed() {
+        return link.closed;
+      },
+      send: (subject, bytes, expectedSeq, token) => {
+        if (link.closed) return;
+        const fate = this.#faults.draw('send');
+        this.#carry(fate, () => server.take(fate, subject, bytes, expectedSeq, (answer) => this.#answer(fate, token, answer)));
+      },
+      ends: () => this.#call(link, (fate) => server.ends(fate)),
+      create: () => this.#call(link, () => server.create()),
+      message: (seq) => this.#call(link, (fate) => server.message(fate, seq)),
+      purge: (subject, beforeSeq) => this.#call(link, () => server.purgeBelow(subject, beforeSeq)),
+      consume: (startSeq, onSign) => this.#consume(link, startSeq, onSign),
+    };
+  }
+
+  #consume(link: Link, startSeq: number, onSign: (sign: ConsumerSign) => void): Promise<PullConsumer> {
+    const linked = (): boolean => !link.closed && this.#server.available;
+    return this.#call(link, (fate) => this.#server.consumer(fate, startSeq, { arrivals: this.#clocks.arrivals, linked, onSign }));
+  }
+
+  /** The ways of a request to the server. It is carried out there however it stands with the connection by then. */
+  #carry(fate: Fate, run: () => void): void {
+    const { clock } = this.#clocks;
+    const arrive = (): void => {
+      if (this.#server.available) run();
+    };
+    const laterMs = this.#faults.latencyMs() + (fate.has('requestDelayed') ? this.#faults.delayMs() : 0);
+    if (!fate.has('requestLost')) clock.after(laterMs, arrive);
+    if (fate.has('requestDuplicated')) clock.after(this.#faults.latencyMs() + this.#faults.delayMs(), arrive);
+  }
+
+  /** The ways of an answer back. */
+  #return(fate: Fate, run: () => void): void {
+    const { arrivals } = this.#clocks;
+    const laterMs = this.#faults.latencyMs() + (fate.has('answerDelayed') ? this.#faults.delayMs() : 0);
+    if (!fate.has('answerLost')) arrivals.after(laterMs, run);
+    if (fate.has('answerDuplicated')) arrivals.after(this.#faults.latencyMs() + this.#faults.delayMs(), run);
+  }
+
+  #answer(fate: Fate, token: number, answer: Answer): void {
+    this.#return(fate, () => {
+      if (this.#link !== null) this.#onAnswer(token, answer);
+    });
+  }
+
+  #call<T>(link: Link, run: (fate: Fate) => T): Promise<T> {
+    const fate = this.#faults.draw('call');
+    return new Promise<T>((resolve, reject) => {
+      const fail = (reason: string): void => {
+        link.waiting.delete(onLost);
+        reject(new AppError('stream_unavailable', `JetStream did not answer as it should (${reason}).`));
+      };
+      const onLost = (): void => fail('CONNECTION_CLOSED');
+      if (link.closed) return onLost();
+      link.waiting.add(onLost);
+      const cancelTimeout = this.#clocks.arrivals.after(callTimeoutMs, () => fail('TIMEOUT'));
+      this.#carry(fate, () => {
+        const settle = answerOf(() => {
+          if (fate.has('refused')) throw new AppError('stream_unavailable', 'JetStream did not answer as it should (503).');
+          return run(fate);
+        });
+        this.#return(fate, () => {
+          if (link.closed) return;
+          cancelTimeout();
+          link.waiting.delete(onLost);
+          settle(resolve, reject);
+        });
+      });
+    });
+  }
+}
+
+type Settle<T> = (resolve: (value: T) => void, reject: (error: unknown) => void) => void;
+
+/** What the server answers, to be told later. */
+function answerOf<T>(run: () => T): Settle<T> {
+  try {
+    const value = run();
+    return (resolve) => resolve(value);
+  } catch (error) {
+    return (_resolve, reject) => reject(error);
+  }
+}
