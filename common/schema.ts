@@ -222,14 +222,9 @@ const controlClusterSpecSchema = z.object({
     .min(1)
     .max(maxMembers)
     .default(3)
-    .meta(
-      rules({
-        rule: 'self == oldSelf',
-        message:
-          'members cannot be changed yet: a safe change of the majority has to go through the log; create another ControlCluster and copy the state',
-      }),
-    )
-    .describe('How many members can lead and count for the majority, 1 to 7; take an odd number. Fixed once the cluster exists.'),
+    .describe(
+      'How many members can lead and count for the majority, 1 to 7; take an odd number. May be changed: members come and go one at a time, and a pod that is to go stays until it counts no more.',
+    ),
   preferredLeader: z
     .string()
     .max(63)

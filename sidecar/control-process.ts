@@ -109,6 +109,8 @@ export class LocalProcess implements ControlProcess {
   async changes(fromUid: number, limit: number): Promise<LoggedChange[]> {
     const found: LoggedChange[] = [];
     const { log, store } = this.#member;
+    if (Math.max(fromUid, 1) <= log.baseUid)
+      throw new AppError('compacted', `The log begins at UID ${String(log.baseUid + 1)}; what lies before it is in the state alone.`);
     const index = log.indexOfUid(Math.max(fromUid, 1));
     if (index === 0 || index > store.index) return found;
     const acknowledgedIndex = store.index;

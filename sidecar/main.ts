@@ -5,6 +5,7 @@ import { leaderLeaseName, logSubject, podHost, streamName } from '../common/name
 import { isAppError } from '../common/errors.ts';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
+import { coreLimits } from './core/limits.ts';
 import { LocalProcess } from './control-process.ts';
 import { followFailoverOrder } from './failover-order.ts';
 import { createServer } from './http/server.ts';
@@ -103,6 +104,7 @@ const runtime = await Runtime.create(
       durability: config.durability,
       divergedMember: config.divergedMember,
       timings: config.election,
+      checkpointBytes: coreLimits.checkpointBytes,
       sha256,
     },
     address,

@@ -13,6 +13,7 @@ import {
   type ObservedStatefulSet,
   type Refusal,
 } from '../core/observed.ts';
+import { keptMembers } from '../core/kept-members.ts';
 import { desiredObjects, type Capabilities } from '../resources/desired.ts';
 import { memberSelectorText } from '../resources/identity.ts';
 import type { SidecarSettings } from '../resources/sidecar-container.ts';
@@ -64,7 +65,7 @@ export function observe(sources: Sources): Observed {
     cluster,
     nowMs: Date.now(),
     freshId: randomUUID(),
-    desired: desired(sources),
+    desired: desired(sources, keptMembers(cluster, leases, existingMembers(sources))),
     warnings: warningsFor(cluster.spec),
     memberSelector: memberSelectorText(cluster),
     live: new Map(objects.map((object) => [objectKey(object), { object, tolerated: memory.tolerated.get(objectKey(object)) ?? '' }])),
@@ -85,8 +86,14 @@ export function observe(sources: Sources): Observed {
   };
 }
 
-function desired({ cluster, capabilities, settings }: Sources): Desired {
-  const result = desiredObjects(cluster, capabilities, settings);
+/** Of the StatefulSet of the members; 0 while there is none. */
+function existingMembers({ cluster, objects }: Sources): number {
+  const set = objects.find(({ kind, metadata }) => kind === 'StatefulSet' && metadata.name === cluster.metadata.name);
+  return (set?.spec as { readonly replicas?: number } | undefined)?.replicas ?? 0;
+}
+
+function desired({ cluster, capabilities, settings }: Sources, kept: number): Desired {
+  const result = desiredObjects(cluster, capabilities, settings, kept);
   if ('invalid' in result) return { kind: 'invalid', ...result.invalid };
   return { kind: 'objects', objects: result.objects.map(withDigest) };
 }

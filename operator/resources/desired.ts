@@ -27,13 +27,21 @@ export interface Capabilities {
 /** `invalid`: the template cannot be joined with the sidecar; nothing is to be applied until it is corrected. */
 export type Desired = { readonly objects: KubernetesObject[] } | { readonly invalid: Invalid };
 
-export function desiredObjects(cluster: ControlCluster, capabilities: Capabilities, settings: SidecarSettings): Desired {
+/** `kept`: members that have pods, those that are to go but still count included. */
+export function desiredObjects(
+  specified: ControlCluster,
+  capabilities: Capabilities,
+  settings: SidecarSettings,
+  kept: number = specified.spec.members,
+): Desired {
+  const cluster = { ...specified, spec: { ...specified.spec, members: kept } };
   const parsed = parseTemplate(cluster);
   if ('invalid' in parsed) return parsed;
   const { template } = parsed;
   const each = <T>(build: (component: Component) => T): T[] => [build('member'), build('disaster-recovery')];
   const objects: KubernetesObject[] = [
-    configMap(cluster),
+    // Who is to go stands in failover.csv no more: that is how the leader learns of it.
+    configMap(specified),
     ...each((component) => serviceAccount(cluster, component)),
     ...each((component) => role(cluster, component)),
     ...each((component) => roleBinding(cluster, component)),
@@ -43,7 +51,7 @@ export function desiredObjects(cluster: ControlCluster, capabilities: Capabiliti
     leaderService(cluster),
     followersService(cluster),
     networkPolicy(cluster, template),
-    disruptionBudget(cluster),
+    disruptionBudget(specified),
     ...(capabilities.podGroups ? [podGroup(cluster)] : []),
     ...each((component) => statefulSet(cluster, template, { component, podGroups: capabilities.podGroups, settings })),
     ...(capabilities.podMonitors ? [podMonitor(cluster)] : []),

@@ -16,6 +16,7 @@ export function sendHeartbeat(m: Member, role: Leader | Candidate): void {
       round: role.kind === 'leader' ? role.round : 0,
       position: m.log.position(),
       acknowledged: m.log.position(m.acknowledgedIndex),
+      baseIndex: m.log.baseIndex,
     },
   });
 }

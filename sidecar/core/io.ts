@@ -5,6 +5,7 @@ import type { Change, Frame } from './frame.ts';
 import type { LeaseRecord } from './lease.ts';
 import type { LocatedEnd, Message } from './message.ts';
 import type { DiskRecord, HardState } from './hard-state.ts';
+import type { SnapshotHead } from './snapshot.ts';
 
 /** A frame and its sequence in the stream; 0 when the stream is not known to have it. */
 export interface SequencedFrame {
@@ -49,6 +50,13 @@ export type Input =
   | { readonly kind: 'fetched'; readonly token: number; readonly frames: readonly Uint8Array[] }
   | { readonly kind: 'loaded'; readonly token: number; readonly frames: readonly Frame[] }
   | { readonly kind: 'located'; readonly token: number; readonly end: LocatedEnd | null }
+  /** `index` of the checkpoint and the first index that the log still has; `null` when none could be made. */
+  | { readonly kind: 'checkpointed'; readonly token: number; readonly done: { readonly index: number; readonly firstIndex: number } | null }
+  | {
+      readonly kind: 'snapshotFetched';
+      readonly token: number;
+      readonly received: { readonly id: string; readonly head: SnapshotHead } | null;
+    }
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'submit'; readonly id: number; readonly change: Change; readonly bytes: number }
   | { readonly kind: 'read'; readonly id: number }
@@ -77,6 +85,12 @@ export type Effect =
   | { readonly kind: 'load'; readonly token: number; readonly fromIndex: number }
   /** → `located`: what the leader's log has at `index`, `null` when it did not answer. */
   | { readonly kind: 'locate'; readonly token: number; readonly leader: string; readonly index: number }
+  /** → `checkpointed`: makes a checkpoint at frame `index`, and removes what two of them make needless. */
+  | { readonly kind: 'checkpoint'; readonly token: number; readonly index: number }
+  /** → `snapshotFetched`: has the newest snapshot of a peer on the disk, whole. */
+  | { readonly kind: 'fetchSnapshot'; readonly token: number; readonly from: string }
+  /** Puts a fetched snapshot in the place of the log, after the steps persisted so far, and builds the member anew from its journal. */
+  | { readonly kind: 'installSnapshot'; readonly id: string }
   | { readonly kind: 'send'; readonly to: string; readonly message: Message }
   /** → `leaseWritten`. */
   | { readonly kind: 'writeLease'; readonly holder: string; readonly version: string }

@@ -21,6 +21,10 @@ export const coreLimits = Object.freeze({
   fetchWindowFrames: 64,
   locateRetryMs: 1000,
   stalledReaderMs: 2000,
+  /** Bytes of frames after which the next checkpoint is made. */
+  checkpointBytes: 64 * 1024 * 1024,
+  /** Between attempts to make a checkpoint. */
+  checkpointRetryMs: 10_000,
   submitTimeoutMs: 10_000,
   handOverTimeoutMs: 3000,
   queuedChanges: 4096,

@@ -2,7 +2,7 @@
 // It mirrors the journal: the core changes it when it decides, the journal follows when the disk has it. Frames up to `base` are compacted:
 // of them only the history of epochs is left. It does not know which frames are acknowledged, and it never reads a disk.
 import type { Configuration } from '../../common/configuration.ts';
-import { emptyPosition, noEpoch, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
+import { noEpoch, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
 import { lastUid, type Frame } from './frame.ts';
 import type { LocatedEnd } from './message.ts';
 import type { EpochSpan, SnapshotHead } from './snapshot.ts';
@@ -23,20 +23,22 @@ export interface LoggedConfiguration {
 }
 
 export class Log {
-  readonly #base: Position;
+  #base: Position;
   readonly #entries: Entry[] = [];
   readonly #history: EpochSpan[];
   readonly #configurations: LoggedConfiguration[];
   /** `null` while the log is empty. */
   clusterId: string | null;
+  /** Highest index that a frame of the log names as acknowledged: what a process that starts with this log knows. */
+  confirmedIndex: number;
 
-  /** A log that begins after `base`; after nothing when it is `null`. */
-  constructor(base: SnapshotHead | null = null) {
-    this.#base = base?.position ?? emptyPosition;
-    this.#history = [...(base?.history ?? [])];
-    this.#configurations =
-      base === null || base.configuration === null ? [] : [{ index: this.#base.index, voters: base.configuration, replaces: true }];
-    this.clusterId = base?.clusterId ?? null;
+  /** A log that begins after `base`. The configuration is that of the newest checkpoint: all before it is acknowledged, so that no earlier one is asked for. */
+  constructor({ position, history, configuration, clusterId }: Omit<SnapshotHead, 'clusterId'> & { readonly clusterId: string | null }) {
+    this.#base = position;
+    this.#history = [...history];
+    this.#configurations = configuration === null ? [] : [{ index: position.index, voters: configuration, replaces: true }];
+    this.clusterId = clusterId;
+    this.confirmedIndex = position.index;
   }
 
   get length(): number {
@@ -99,6 +101,7 @@ export class Log {
     if (this.#history.length === 0 || !sameEpoch(this.lastEpoch, epoch)) this.#history.push({ epoch, fromIndex: index });
     if (configuration !== undefined) this.#configurations.push({ index, voters: configuration, replaces: frame.kind === 'claim' });
     this.clusterId = frame.clusterId;
+    this.confirmedIndex = Math.max(this.confirmedIndex, frame.acknowledgedIndex);
     this.#entries.push({ hash, epoch, endUid: lastUid(frame), seq });
   }
 
@@ -108,6 +111,22 @@ export class Log {
     while ((this.#history.at(-1)?.fromIndex ?? 0) > index) this.#history.pop();
     while ((this.#configurations.at(-1)?.index ?? 0) > index) this.#configurations.pop();
     if (index === 0) this.clusterId = null;
+    this.confirmedIndex = Math.min(this.confirmedIndex, index);
+  }
+
+  /** Forgets the frames up to `index`, all of them acknowledged, but for their epochs and the configuration in force. */
+  compact(index: number): void {
+    if (index <= this.#base.index) return;
+    const base = this.position(index);
+    const inForce = this.#configurations.findLastIndex((one) => one.index <= index);
+    if (inForce > 0) this.#configurations.splice(0, inForce);
+    this.#entries.splice(0, index - this.#base.index);
+    this.#base = base;
+  }
+
+  /** UID of the last change that is compacted. */
+  get baseUid(): number {
+    return this.#base.uid;
   }
 
   /** Index of the frame that holds the change `uid`; 0 when no frame does, or it is compacted. */

@@ -9,7 +9,9 @@ import { onRead } from './reads.ts';
 import type { LocatedEnd, Message, MessageOf } from './message.ts';
 import { assemble, onFetched, onStreamFrame, onStreamRestarted, rewindTo, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
+import { checkpointWhenDue, onCheckpointed } from './checkpointing.ts';
 import { promiseGeneration } from './generation.ts';
+import { fetchSnapshotWhenNeeded, onSnapshotFetched } from './snapshot-transfer.ts';
 import { onRecorded, onReported } from './own-disk.ts';
 import { isKnown } from './quorum.ts';
 import { onVoteRequest } from './vote.ts';
@@ -26,6 +28,7 @@ export function step(m: Member, input: Input, now: Instant): Effect[] {
     yieldToHigher(m);
     progress(m);
     settle(m);
+    checkpointWhenDue(m);
   }
   return m.effects;
 }
@@ -80,6 +83,10 @@ function dispatch(m: Member, input: Input): void {
       return onLoaded(m, input.token, input.frames);
     case 'located':
       return onLocated(m, input.token, input.end);
+    case 'checkpointed':
+      return onCheckpointed(m, input.token, input.done);
+    case 'snapshotFetched':
+      return onSnapshotFetched(m, input.token, input.received);
     case 'message':
       return onMessage(m, input.message);
     case 'submit':
@@ -133,6 +140,7 @@ function tick(m: Member): void {
   else if (isElectable(m)) campaign(m);
   assemble(m);
   if (m.join.kind !== 'running' && m.leader !== null) judge(m);
+  fetchSnapshotWhenNeeded(m);
   catchUpFromLeader(m);
 }
 
@@ -236,8 +244,8 @@ function onHeartbeat(m: Member, beat: MessageOf<'heartbeat'>): void {
   }
   const { pod: known, opened } = m.leader ?? { pod: null, opened: false };
   if (beat.opened && (known !== beat.from || !opened)) note(m, 'info', 'hears a leader', { leader: beat.from, epoch: beat.epoch.number });
-  const { clusterId, epoch, position, acknowledged } = beat;
-  m.leader = { pod: beat.from, clusterId, epoch, opened: beat.opened, position, acknowledged, heardAtMs: m.now.nowMs };
+  const { clusterId, epoch, position, acknowledged, baseIndex } = beat;
+  m.leader = { pod: beat.from, clusterId, epoch, opened: beat.opened, position, acknowledged, baseIndex, heardAtMs: m.now.nowMs };
   if (beat.opened && m.join.kind === 'running') {
     m.followed = true;
     m.refusal = null;

@@ -38,6 +38,8 @@ const heartbeatSchema = z.strictObject({
   round: z.int().min(0),
   position: positionSchema,
   acknowledged: positionSchema,
+  /** Its frames up to this one are compacted. */
+  baseIndex: z.int().min(0),
 });
 /** What a member has durable. Goes to the leader after each write and heartbeat, to all while there is none. */
 const positionReportSchema = z.strictObject({

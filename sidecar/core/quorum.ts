@@ -13,15 +13,20 @@ export interface Standing {
   readonly round: number;
 }
 
-/** The last configuration that is known to be acknowledged, and all after it; a claim that carries one replaces those before it. */
-function activeConfigurations(m: Member): Configuration[] {
+/** The last configuration that is acknowledged, and all after it; a claim that carries one replaces those before it. */
+function activeConfigurations(m: Member, acknowledgedIndex: number = m.acknowledgedIndex): Configuration[] {
   const { configurations } = m.log;
-  const from = configurations.findLastIndex(({ index, replaces }) => replaces || index <= m.acknowledgedIndex);
+  const from = configurations.findLastIndex(({ index, replaces }) => replaces || index <= acknowledgedIndex);
   if (from !== -1) return configurations.slice(from).map(({ voters }) => voters);
   // Nobody has claimed yet: the founding round says who counts.
   const founding = m.log.length === 0 ? m.lease.record?.round?.configuration : null;
   return founding === undefined || founding === null ? [] : [founding];
 }
+
+/** Pods of which the disk counts for a process that starts with this log and knows no more than it says. */
+export const votersInLog = (m: Member): string[] => [
+  ...new Set(activeConfigurations(m, m.log.confirmedIndex).flatMap((voters) => voters.map(({ pod }) => pod))),
+];
 
 export const isVoter = (m: Member): boolean =>
   m.disk === 'registered' &&

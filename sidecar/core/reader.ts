@@ -4,6 +4,7 @@
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
+import { needsSnapshot } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
 /** Begins to read after the last frame of the own log that the stream is known to hold. */
@@ -106,13 +107,16 @@ export function seek(m: Member, target: Position): void {
 
 type Chain =
   | { readonly kind: 'whole'; readonly fork: number; readonly frames: { frame: Frame; seq: number }[] }
-  | { readonly kind: 'lacks'; readonly index: number };
+  | { readonly kind: 'lacks'; readonly index: number }
+  /** It parts from the own log where that is compacted. */
+  | { readonly kind: 'partedBelowBase' };
 
 /** Walks back from `end` to the own log through what was set aside. */
 function chainTo(m: Member, end: Position): Chain {
   const frames: { frame: Frame; seq: number }[] = [];
   let { index, hash } = end;
   while (!m.log.contains(index, hash)) {
+    if (index <= m.log.baseIndex && m.log.baseIndex > 0) return { kind: 'partedBelowBase' };
     const found = m.reader.orphans.get(hash);
     if (found === undefined || index === 0) return { kind: 'lacks', index };
     frames.unshift(found);
@@ -127,6 +131,11 @@ export function assemble(m: Member): void {
   const { target } = m.reader;
   if (target === null) return;
   const chain = chainTo(m, target);
+  if (chain.kind === 'partedBelowBase') {
+    m.reader.partedBelowBase = true;
+    m.reader.target = null;
+    return;
+  }
   if (chain.kind === 'lacks') {
     if (!takeOverNearest(m)) fetchMissing(m, chain.index);
     return;
@@ -144,7 +153,7 @@ function takeOverNearest(m: Member): boolean {
     if (mayFollow(m, frame) && (nearest === null || frame.index < nearest.index)) nearest = frame;
   if (nearest === null || !isMoreAdvanced(endOf(nearest), m.log.position())) return false;
   const chain = chainTo(m, endOf(nearest));
-  if (chain.kind === 'lacks') return false;
+  if (chain.kind !== 'whole') return false;
   takeOver(m, chain.fork, chain.frames);
   appendChildren(m);
   return true;
@@ -153,7 +162,7 @@ function takeOverNearest(m: Member): boolean {
 function fetchMissing(m: Member, lacking: number): void {
   const { reader } = m;
   // The journal sets the pace: no more is asked for before it has what came.
-  if (reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
+  if (needsSnapshot(m) || reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
   const sources = m.order.filter((pod) => pod !== m.config.pod);
   const leader = m.leader?.pod;
   if (leader !== undefined && leader !== m.config.pod) sources.unshift(leader);

@@ -8,7 +8,7 @@ import type { Member } from './state.ts';
 
 const maxVoters = 7;
 
-/** The configuration that is wanted next; `null` when nothing is to be changed, or the last change is still under way. */
+/** The configuration that is wanted next, or the last once more; `null` when nothing is to be changed, or the last change is still under way. */
 export function nextConfiguration(m: Member, leader: Leader): Configuration | null {
   const current = m.log.configurations.at(-1);
   if (current === undefined || current.index > m.acknowledgedIndex || m.order.length === 0 || m.stopping !== null) return null;
@@ -24,7 +24,8 @@ export function nextConfiguration(m: Member, leader: Leader): Configuration | nu
       ? [...voters, { pod, incarnation }]
       : voters.map((voter) => (voter === known ? { pod, incarnation } : voter));
   }
-  return without;
+  // Named as acknowledged by a frame after it, the step is known to whoever starts with the log alone, the member that is gone or not.
+  return without ?? (!current.replaces && current.index > m.log.confirmedIndex && leader.queue.length === 0 ? voters : null);
 }
 
 /** The disk of a member that lives and has caught up under this leader's promise; `null` when it has not. */

@@ -11,6 +11,7 @@ import type { MessageOf } from './message.ts';
 import { coreLimits } from './limits.ts';
 import type { HardState } from './hard-state.ts';
 import type { Role } from './role.ts';
+import type { EpochSpan, SnapshotHead } from './snapshot.ts';
 import { Store } from './store.ts';
 
 export interface MemberConfig {
@@ -21,6 +22,8 @@ export interface MemberConfig {
   readonly durability: 'Quorum' | 'Leader';
   readonly divergedMember: 'Archive' | 'Block';
   readonly timings: LeaseTimings;
+  /** Bytes of frames after which the next checkpoint is made. */
+  readonly checkpointBytes: number;
   readonly sha256: Sha256;
 }
 
@@ -37,6 +40,8 @@ export interface KnownLeader {
   readonly opened: boolean;
   readonly position: Position;
   readonly acknowledged: Position;
+  /** Its frames up to this one are compacted. */
+  readonly baseIndex: number;
   readonly heardAtMs: number;
 }
 
@@ -59,6 +64,8 @@ export interface Reader {
   fetchCursor: number;
   fetchTries: number;
   fetchAtMs: number;
+  /** The log that is wanted parts from the own one below its base. */
+  partedBelowBase: boolean;
 }
 
 export interface Member {
@@ -108,12 +115,22 @@ export interface Member {
   reportedAtMs: number;
   /** `heir` is the identity that the Lease goes to; `released` when nothing is left to hand over. */
   stopping: { readonly sinceMs: number; heir: string; released: boolean } | null;
+  /** Index of the newest one, bytes applied since, the one that is being made, and when the next may be tried. */
+  readonly checkpoint: { index: number; bytes: number; token: number | null; notBeforeMs: number };
+  /** The snapshot that is being taken over. */
+  readonly transfer: { token: number | null; notBeforeMs: number };
   refusal: { readonly reason: string; readonly message: string } | null;
   reloading: boolean;
 }
 
-/** A member whose journal holds nothing yet; `recover` adds what it does hold. */
-export function createMember(config: MemberConfig, hardState: HardState): Member {
+/** What the journal holds before its frames: where the log begins, and the newest checkpoint, whose records go into the store. */
+export interface Foundation {
+  readonly base: { readonly position: Position; readonly history: readonly EpochSpan[] };
+  readonly checkpoint: SnapshotHead | null;
+}
+
+/** A member with an empty store. The records of the checkpoint go into that, then `recover` adds the frames of the log. */
+export function createMember(config: MemberConfig, hardState: HardState, { base, checkpoint }: Foundation): Member {
   const { promise } = hardState;
   const identity = leaseIdentity(config.pod, config.podUid, config.session);
   return {
@@ -122,10 +139,10 @@ export function createMember(config: MemberConfig, hardState: HardState): Member
     now: { nowMs: 0, wallMs: 0, nonce: '' },
     effects: [],
     lastToken: 0,
-    log: new Log(),
-    store: new Store(),
+    log: new Log({ ...base, clusterId: checkpoint?.clusterId ?? null, configuration: checkpoint?.configuration ?? null }),
+    store: new Store(checkpoint?.position),
     uncommitted: [],
-    acknowledgedIndex: 0,
+    acknowledgedIndex: checkpoint?.position.index ?? 0,
     promise,
     hardState,
     // A DR replica counts for nothing (I4): nobody asks which disk it has.
@@ -149,6 +166,7 @@ export function createMember(config: MemberConfig, hardState: HardState): Member
       fetchCursor: 0,
       fetchTries: 0,
       fetchAtMs: Number.NEGATIVE_INFINITY,
+      partedBelowBase: false,
     },
     role: { kind: 'follower' },
     join: { kind: 'undecided' },
@@ -162,6 +180,8 @@ export function createMember(config: MemberConfig, hardState: HardState): Member
     grantedUntilMs: Number.NEGATIVE_INFINITY,
     reportedAtMs: Number.NEGATIVE_INFINITY,
     stopping: null,
+    checkpoint: { index: checkpoint?.position.index ?? 0, bytes: 0, token: null, notBeforeMs: Number.NEGATIVE_INFINITY },
+    transfer: { token: null, notBeforeMs: Number.NEGATIVE_INFINITY },
     refusal: null,
     reloading: false,
   };
@@ -170,7 +190,7 @@ export function createMember(config: MemberConfig, hardState: HardState): Member
 /** Adds the next frame of the journal, before the first input. */
 export function recover(m: Member, frame: Frame, seq: number): void {
   m.log.append(frame, seq);
-  m.uncommitted.push(frame);
+  if (frame.index > m.store.index) m.uncommitted.push(frame);
   // At start-up the last frame's epoch and nonce override a promise of the same number: its append raised the promise in the same write.
   if (compareEpochs(frame.epoch, m.promise) >= 0) m.promise = frame.epoch;
   sawEpoch(m, frame.epoch);
@@ -212,6 +232,7 @@ export function acknowledge(m: Member, index: number): void {
   for (const frame of m.uncommitted) {
     if (frame.index > m.acknowledgedIndex) break;
     m.store.apply(frame);
+    m.checkpoint.bytes += frame.bytes.length;
     m.effects.push({ kind: 'applied', frame });
     count += 1;
   }

@@ -29,9 +29,15 @@ export class Store {
   /** Sorted keys, made when a listing asks and dropped when the set of keys changes. */
   #sortedKeys: string[] | null = null;
   /** UID of the last change that was applied. */
-  uid = 0;
+  uid: number;
   /** Index of the last frame that was applied. */
-  index = 0;
+  index: number;
+
+  /** Empty, at the place from which the records of a checkpoint come. */
+  constructor({ uid, index }: { readonly uid: number; readonly index: number } = { uid: 0, index: 0 }) {
+    this.uid = uid;
+    this.index = index;
+  }
 
   get(key: string): Entry | undefined {
     return this.#entries.get(key);

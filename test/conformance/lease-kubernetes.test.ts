@@ -56,6 +56,7 @@ const report: MemberReport = {
   role: 'member',
   incarnation: 'disk',
   voter: false,
+  voters: [],
   phase: 'Waiting',
   clusterId: null,
   promise: noEpoch,

@@ -211,7 +211,6 @@ describe('a cluster that exists', () => {
   });
 
   test.each([
-    ['its members', { members: 5 }, 'spec.members: Invalid value: 5: members cannot be changed yet'],
     ['the size of its volumes', { storage: { size: '20Gi' } }, 'storage.size cannot be changed: enlarge the PersistentVolumeClaims'],
     [
       'the class of its volumes',
@@ -222,9 +221,10 @@ describe('a cluster that exists', () => {
     expect(await patch(spec)).toContain(message);
   });
 
-  test('keeps its members when it is scaled', async () => {
-    const { stderr } = await server.kubectl(['scale', 'cc/fixed', '--replicas=2']);
-    expect(stderr).toContain('members cannot be changed yet');
+  test('changes its members when it is scaled', async () => {
+    const { stderr } = await server.kubectl(['scale', 'cc/fixed', '--replicas=5']);
+    expect(stderr).toBe('');
+    expect(await patch({ members: 3 })).toBe('');
   });
 
   test('changes in all else', async () => {

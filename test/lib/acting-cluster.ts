@@ -113,6 +113,7 @@ export class ActingCluster {
       role: 'member',
       incarnation: `disk-of-${pod}`,
       voter: false,
+      voters: [],
       phase: 'Waiting',
       clusterId: null,
       promise: emptyPosition.epoch,

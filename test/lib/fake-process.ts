@@ -117,6 +117,7 @@ export class FakeProcess implements ControlProcess {
       role: 'member',
       incarnation: 'disk',
       voter: true,
+      voters: ['trading-0'],
       phase: this.roleNow.phase,
       ...this.reason,
       clusterId: 'cluster',

@@ -1,4 +1,5 @@
 // One host of a MemberWorld: the disk that outlives the process, and the process while it runs.
+import { emptyPosition } from '../../common/position.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { PersistStep, ReadResult, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
 import { emptyHardState, type DiskRecord, type HardState } from '../../sidecar/core/hard-state.ts';
@@ -36,11 +37,12 @@ export class MemberNode {
       kind: this.kind,
       durability: 'Quorum',
       divergedMember: 'Archive',
+      checkpointBytes: 1_000_000,
       timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
       sha256,
       ...options,
     };
-    const member = createMember(config, this.hardState);
+    const member = createMember(config, this.hardState, { base: { position: emptyPosition, history: [] }, checkpoint: null });
     for (const { frame, seq } of this.frames) recover(member, frame, seq);
     this.member = member;
     this.readAfter = null;

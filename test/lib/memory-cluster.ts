@@ -118,7 +118,15 @@ export class MemoryCluster {
     const peers = new MemoryPeers(this.#peers, pod);
     const lease = new MemoryLease(this.#lease);
     const ownPod = new MemoryOwnPod();
-    const member = { pod, podUid: `uid-${pod}`, session: `session-${pod}`, kind: 'member', timings, sha256 } as const;
+    const member = {
+      pod,
+      podUid: `uid-${pod}`,
+      session: `session-${pod}`,
+      kind: 'member',
+      checkpointBytes: 1_000_000,
+      timings,
+      sha256,
+    } as const;
     const options = { address: `${pod}:5000`, version: 'test' };
     const runtime = await Runtime.create(
       { journal, stream, peers, lease, ownPod, clock: systemClock, crash, log: this.#log },

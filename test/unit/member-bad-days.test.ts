@@ -224,6 +224,7 @@ describe('a follower', () => {
         round: 0,
         position: ahead,
         acknowledged: ahead,
+        baseIndex: 0,
       });
       world.cut.add('m-2');
       world.run(500);
