@@ -78,6 +78,9 @@ export function onLastSeq(m: Member, token: number, seq: number | null): void {
     role.stage.token = 0;
     return;
   }
+  // The stream lost its end, or it is another one: what was read is looked at once more.
+  if (seq < m.reader.seq) m.reader.active = false;
+  startReading(m);
   role.stage.endSeq = seq;
   progress(m);
 }

@@ -37,7 +37,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const archiveDirectory = join(directory, 'archive');
   for (const each of [logDirectory, archiveDirectory]) await disk.makeDirectory(each);
   for (const each of [directory, logDirectory, archiveDirectory]) await removeUnfinished(disk, each);
-  for (const each of [directory, dirname(directory)]) await disk.syncDirectory(each);
+  // The process before may have ended between a rename and the sync of its directory: what is seen now must stay.
+  for (const each of [dirname(directory), directory, logDirectory, archiveDirectory]) await disk.syncDirectory(each);
   await finishRewind(disk, logDirectory);
   const segments = await openSegments(disk, logDirectory);
   let hardState = await readHardState(disk, directory, segments.length === 0);

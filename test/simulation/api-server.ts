@@ -15,6 +15,8 @@ export interface MemberLease {
   readonly report: MemberReport;
   /** Grows with each write. */
   readonly renewal: number;
+  /** Session that was told to discard. */
+  readonly discard: string | null;
 }
 
 export class ApiServer {
@@ -76,9 +78,14 @@ export class ApiServer {
   }
 
   writeReport(report: MemberReport, isNews: boolean): void {
-    const renewal = (this.memberLeases.get(report.pod)?.renewal ?? 0) + 1;
-    this.memberLeases.set(report.pod, { report, renewal });
+    const before = this.memberLeases.get(report.pod);
+    this.memberLeases.set(report.pod, { report, renewal: (before?.renewal ?? 0) + 1, discard: before?.discard ?? null });
     if (isNews) this.#tell();
+  }
+
+  tellToDiscard(pod: string, session: string): void {
+    const before = this.memberLeases.get(pod);
+    if (before !== undefined) this.memberLeases.set(pod, { ...before, discard: session });
   }
 
   setPod(pod: string, change: Partial<ObservedPod>): void {
@@ -103,6 +110,7 @@ const newPod = (name: string): ObservedPod => ({
   revision: 'r1',
   deleting: false,
   labelledLeader: false,
+  orders: { forceStart: false, discardLocal: false },
   ready: true,
   finished: null,
   unscheduled: null,

@@ -7,6 +7,7 @@ export class FrameBook {
   readonly #byUid = new Map<number, Frame[]>();
   readonly #claims = new Map<string, Frame>();
   readonly #byBytes = new WeakMap<Uint8Array, Frame>();
+  readonly #voters = new Map<string, readonly string[]>();
   highestUid = 0;
 
   /** False when it was known already. */
@@ -41,6 +42,18 @@ export class FrameBook {
   /** All frames in which some leadership gave a change this UID. */
   withUid(uid: number): readonly Frame[] {
     return this.#byUid.get(uid) ?? [];
+  }
+
+  /** Pods that count from the last configuration at or before this frame on. */
+  votersAt(hash: string): readonly string[] {
+    const walked: string[] = [];
+    let voters: readonly string[] | undefined = undefined;
+    for (let frame = this.get(hash); frame !== undefined && voters === undefined; frame = this.get(frame.prevHash)) {
+      voters = this.#voters.get(frame.hash) ?? frame.configuration?.map(({ pod }) => pod);
+      walked.push(frame.hash);
+    }
+    for (const each of walked) this.#voters.set(each, voters ?? []);
+    return voters ?? [];
   }
 
   /** The frame with this index on the chain that ends with `hash`. */

@@ -45,7 +45,7 @@ export class Host implements Machine {
     this.record = new DiskRecord(pod, this.disk, oracles.book, (invariant, message) => {
       complain(world, invariant, message);
     });
-    oracles.watch(pod, kind, this.record);
+    oracles.watch(pod, this.record);
   }
 
   /** Whole milliseconds. */

@@ -17,7 +17,6 @@ interface Leadership {
 }
 
 export interface OracleOptions {
-  readonly members: number;
   /** `Leader` loses acknowledged changes by definition: what rests on a majority is not judged. */
   readonly durability: 'Quorum' | 'Leader';
   readonly complain: Complaint;
@@ -32,7 +31,6 @@ export class Oracles {
   readonly acknowledged: AcknowledgedLog;
   readonly disks = new Map<string, DiskRecord>();
   readonly #options: OracleOptions;
-  readonly #members: DiskRecord[] = [];
   readonly #leaderships: Leadership[] = [];
   readonly #conflicts: { readonly preconditions: readonly Precondition[]; readonly fromUid: number; readonly toUid: number }[] = [];
   /** What the status of the ControlCluster records (I6). */
@@ -43,9 +41,8 @@ export class Oracles {
     this.acknowledged = new AcknowledgedLog(this.book, options.complain);
   }
 
-  watch(pod: string, kind: 'member' | 'dr', record: DiskRecord): void {
+  watch(pod: string, record: DiskRecord): void {
     this.disks.set(pod, record);
-    if (kind === 'member') this.#members.push(record);
   }
 
   published(pod: string, kind: 'member' | 'dr', frame: Frame): void {
@@ -170,9 +167,10 @@ export class Oracles {
     return `${hash.slice(0, 8)} on ${pods.length === 0 ? 'none' : pods.join(' and ')}`;
   }
 
+  /** Of the pods that count from the last configuration at or before the frame on. */
   #isHeldByMajority(hash: string): boolean {
-    let count = 0;
-    for (const record of this.#members) if (record.holds(hash)) count += 1;
-    return 2 * count > this.#options.members;
+    const voters = this.book.votersAt(hash);
+    const holders = voters.filter((pod) => this.disks.get(pod)?.holds(hash) === true);
+    return 2 * holders.length > voters.length;
   }
 }

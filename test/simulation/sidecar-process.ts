@@ -97,7 +97,7 @@ export class SidecarProcess {
       podUid: host.podUid,
       session: this.session,
       kind: host.kind,
-      members: swarm.members,
+      checkpointBytes: Number.MAX_SAFE_INTEGER,
       durability: swarm.durability,
       divergedMember: swarm.divergedMember,
       timings,

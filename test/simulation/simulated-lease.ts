@@ -2,6 +2,7 @@
 // Answers may be lost, so that a write may have happened that was said not to have.
 import type { PodRole } from '../../common/names.ts';
 import type { MemberReport } from '../../common/report.ts';
+import type { DiskRecord } from '../../sidecar/core/hard-state.ts';
 import type { LeaderLease, LeaseRecord, OwnPod } from '../../sidecar/ports.ts';
 import type { Host } from './host.ts';
 import type { Where } from './scheduler.ts';
@@ -70,8 +71,8 @@ export class SimulatedLease implements LeaderLease {
   }
 }
 
-const gist = ({ phase, reason, leader, eligible, session, promise }: MemberReport): string =>
-  JSON.stringify([phase, reason, leader, eligible, session, promise]);
+const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, voters }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, voters]);
 
 /** What a pod says of itself: news at once, the rest with the heartbeat, tried again while the API server is away. */
 export class SimulatedOwnPod implements OwnPod {
@@ -81,12 +82,34 @@ export class SimulatedOwnPod implements OwnPod {
   #report: MemberReport | null = null;
   #role: PodRole | null = null;
   #written = '';
+  #onReported: (session: string) => void = () => undefined;
+  #onDiscard: (session: string) => void = () => undefined;
   #isDue = false;
 
   constructor(world: World, host: Host, where: Where) {
     this.#world = world;
     this.#host = host;
     this.#where = where;
+  }
+
+  recorded(onRecord: (record: DiskRecord | null) => void): void {
+    const { api, scheduler } = this.#world;
+    scheduler.after(api.delayMs(), 'recorded', this.#where, () => {
+      if (!api.isReachableFrom(this.#host)) {
+        scheduler.after(retryMs, 'recorded', this.#where, () => this.recorded(onRecord));
+        return;
+      }
+      const report = api.memberLeases.get(this.#host.pod)?.report;
+      onRecord(report === undefined ? null : { session: report.session, promise: report.promise, position: report.position });
+    });
+  }
+
+  onReported(handler: (session: string) => void): void {
+    this.#onReported = handler;
+  }
+
+  onDiscard(handler: (session: string) => void): void {
+    this.#onDiscard = handler;
   }
 
   report(report: MemberReport): void {
@@ -126,6 +149,13 @@ export class SimulatedOwnPod implements OwnPod {
     const said = gist(report);
     api.writeReport(report, said !== this.#written);
     this.#written = said;
+    // The answer may be lost: the next heartbeat brings another.
+    if (!this.#world.chance.happens(0.02))
+      this.#world.scheduler.after(api.delayMs(), 'reported', this.#where, () => {
+        this.#onReported(report.session);
+        const discard = api.memberLeases.get(report.pod)?.discard ?? null;
+        if (discard !== null) this.#onDiscard(discard);
+      });
     const labelledLeader = this.#role === 'leader';
     if (api.pods.get(report.pod)?.labelledLeader !== labelledLeader) api.setPod(report.pod, { labelledLeader });
   }

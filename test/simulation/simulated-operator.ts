@@ -110,6 +110,16 @@ export class SimulatedOperator {
         return request('unlabelLeader', () => {
           api.setPod(action.pod, { labelledLeader: false });
         });
+      case 'consumeOrder':
+        return request('consumeOrder', () => {
+          count(this.#world, `operator: ${action.event.reason}`);
+          trace.say(scheduler.nowMs, 'operator', action.event.message);
+          api.setPod(action.pod, { orders: { forceStart: false, discardLocal: false } });
+        });
+      case 'tellToDiscard':
+        return request('tellToDiscard', () => {
+          api.tellToDiscard(action.lease.name, action.session);
+        });
       case 'askWhy':
         this.#askedMs = scheduler.nowMs;
         return;
@@ -130,7 +140,7 @@ export class SimulatedOperator {
     const member = (name: string): ObservedLease => {
       const lease = api.memberLeases.get(name);
       const report = lease?.report ?? null;
-      return { ...this.#lease(name, String(lease?.renewal ?? 0)), report };
+      return { ...this.#lease(name, String(lease?.renewal ?? 0)), report, discard: lease?.discard ?? null };
     };
     const sets = swarm.replicas > 0 ? [clusterName, `${clusterName}-dr`] : [clusterName];
     return {
@@ -166,6 +176,6 @@ export class SimulatedOperator {
     const sighting = before?.sign === sign ? before : { sign, atMs: nowMs, proven: before !== undefined };
     this.#seen.set(name, sighting);
     const age = { ageMs: nowMs - sighting.atMs, proven: sighting.proven };
-    return { name, resourceVersion: sign, holder: '', acquiredAtMs: null, ...age, round: null, report: null };
+    return { name, resourceVersion: sign, holder: '', acquiredAtMs: null, ...age, round: null, report: null, discard: null };
   }
 }

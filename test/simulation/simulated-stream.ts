@@ -2,7 +2,7 @@
 // Attempts and answers are lost, come late and come twice; an old attempt may arrive long after its process has ended.
 import { AppError } from '../../common/errors.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
-import type { LogStream, PublishOutcome, StreamEvent } from '../../sidecar/ports.ts';
+import type { LogStream, PublishOutcome, PurgeOutcome, StreamEvent } from '../../sidecar/ports.ts';
 import type { Host } from './host.ts';
 import type { Life, Where } from './scheduler.ts';
 import { complain, type World } from './world.ts';
@@ -74,6 +74,10 @@ export class SimulatedStream implements LogStream {
   /** Delivers nothing for a while. */
   stall(durationMs: number): void {
     if (this.#reading !== null) this.#reading.stalledUntilMs = this.#world.scheduler.nowMs + durationMs;
+  }
+
+  purge(): Promise<PurgeOutcome> {
+    return Promise.resolve({ kind: 'refused', verifiedSeq: 0 });
   }
 
   lastSeq(): Promise<number> {

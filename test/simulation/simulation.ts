@@ -82,7 +82,6 @@ function createWorld(chance: Chance, swarm: Swarm, trace: Trace): World {
   world.network = new Network(world);
   world.api = new ApiServer(world);
   world.oracles = new Oracles({
-    members: swarm.members,
     durability: swarm.durability,
     complain: (invariant, message) => {
       complain(world, invariant, message);
