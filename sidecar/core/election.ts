@@ -5,7 +5,7 @@ import { encodeFrame, type Frame } from './frame.ts';
 import { releaseLease, turnMs } from './turn.ts';
 import { dismiss, open, sendHeartbeat } from './leadership.ts';
 import type { MessageOf } from './message.ts';
-import { startReading, seek, takeOverBest } from './reader.ts';
+import { readAgain, startReading, seek, takeOverBest } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { majority, promisedTo, reachedByMajority } from './quorum.ts';
 import {
@@ -84,6 +84,11 @@ export function onLastSeq(m: Member, token: number, seq: number | null): void {
   if (seq === null) {
     role.stage.token = 0;
     return;
+  }
+  if (seq < m.reader.seq) {
+    // The stream lost what this member stored there and never read back, or a stale server answers: the reader has to look.
+    role.stage.token = 0;
+    return readAgain(m);
   }
   role.stage.endSeq = seq;
   progress(m);
