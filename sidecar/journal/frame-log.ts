@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { AppError } from '../../common/errors.ts';
 import type { Frame } from '../core/frame.ts';
 import type { LoggedFrame } from '../ports.ts';
-import { noRoom, replaceFile, withFile, type DiskFile } from './disk.ts';
+import { noRoom, replaceFile, type DiskFile } from './disk.ts';
 import { encodeRecord, recordSize } from './record.ts';
 import { finishRewind, intendRewind } from './rewind.ts';
 import { readStretch, scanSegment, type ChainEnd, type Previous, type SegmentReader } from './scan.ts';
@@ -45,9 +45,6 @@ export class FrameLog {
         yield logged;
       }
     }
-    // What the process before had written and not synced is in the page cache only, and must not be reported as durable.
-    const last = this.#segments.at(-1);
-    if (last !== undefined) await withFile(this.#reader.disk, last.path, 'write', (file) => file.datasync());
   }
 
   /** Appends frames with one sync. On AppError disk_full none of them is kept; any other failure is fatal. */
