@@ -179,9 +179,9 @@ function howToLead(cluster: ControlCluster, counted: readonly Counted[], open: S
   return { claim: 'recovery', generation: nextGeneration(cluster, counted, open), configuration: disksOf(counted), candidates: counted };
 }
 
-/** All volumes are lost: whether the stream has what was acknowledged only the one who reads it can say, and says it once. */
+/** Whether the stream has what the disks lost only the one who reads it can say, and says it once: it leads no more than without a round, if it has not. */
 const mayReadStream = ({ claim }: WayToLead, counted: readonly Counted[]): boolean =>
-  claim === 'recovery' && counted.every(({ report }) => report.position.index === 0 && report.reason !== 'BelowHighWaterMark');
+  claim === 'recovery' && counted.every(({ report }) => report.reason !== 'BelowHighWaterMark');
 
 /** As far as the end of a log tells: the leader checks the mark's hash within its log before it opens (I6). */
 function lacks(end: Position, mark: HighWaterMark): boolean {

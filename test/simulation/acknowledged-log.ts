@@ -46,6 +46,20 @@ export class AcknowledgedLog {
     for (const each of added.reverse()) this.#append(each);
   }
 
+  /** What comes after frame `index` was given up, or lost as far as may be: it never happened. */
+  giveUpAfter(index: number): void {
+    const kept = this.#frames.slice(0, index);
+    this.#frames.length = this.uid = 0;
+    this.#versions.clear();
+    this.#idempotencyKeys.clear();
+    for (const frame of kept) this.#append(frame);
+  }
+
+  /** Frames after `index`, in order. */
+  after(index: number): readonly Frame[] {
+    return this.#frames.slice(index);
+  }
+
   /** The key as it was when `uid` was the last change. */
   versionAt(key: string, uid: number): Version {
     return this.#versions.get(key)?.findLast((version) => version.uid <= uid) ?? absent;

@@ -25,6 +25,7 @@ export class DiskRecord {
   readonly #complain: Complaint;
   /** Frames that are durable, or were and have not been accounted for. */
   #held = new Set<string>();
+  readonly #ever = new Set<string>();
 
   constructor(pod: string, disk: SimulatedDisk, book: FrameBook, complain: Complaint) {
     this.#disk = disk;
@@ -39,6 +40,11 @@ export class DiskRecord {
   holds(hash: string): boolean {
     for (const [name, file] of this.#disk.durableFiles(logDirectory)) if (isPartOfLog(name) && file.holds(hash)) return true;
     return false;
+  }
+
+  /** Was durable here once: what a report said then may be counted later. */
+  hasHeld(hash: string): boolean {
+    return this.#ever.has(hash);
   }
 
   /** The disk was replaced: what it held is no longer expected of it. Returns the hashes. */
@@ -59,6 +65,7 @@ export class DiskRecord {
         const hash = hashes[at] ?? '';
         if (this.#held.has(hash)) break;
         this.#held.add(hash);
+        this.#ever.add(hash);
         if (this.#book.get(hash) === undefined) this.#complain('I1', `a frame ${hash} is durable that nobody made`);
       }
     }

@@ -161,8 +161,14 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => world.stream.setAvailable(true),
     );
   },
-  streamLosesEnd: ({ world }) => world.stream.loseEnd(1 + world.chance.below(world.chance.pick([2, 5, 50]))),
-  streamLost: ({ world }) => world.stream.lose(),
+  streamLosesEnd: ({ world }) => {
+    world.stream.loseEnd(1 + world.chance.below(world.chance.pick([2, 5, 50])));
+    world.oracles.losses.streamLost();
+  },
+  streamLost: ({ world }) => {
+    world.stream.lose();
+    world.oracles.losses.streamLost();
+  },
   readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, maxDurationMs)),
   diskFull: ({ host, whileLasts }) => {
     whileLasts(
@@ -205,6 +211,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     }
     host.crash('its disk is replaced', true);
     host.record.forget();
+    world.oracles.losses.diskLost(host.pod);
     if (world.chance.happens(0.5)) host.disk.lose();
     else host.disk.restore(copy);
     host.startAfter(world.chance.between(10, maxDownMs));

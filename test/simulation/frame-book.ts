@@ -8,12 +8,23 @@ export class FrameBook {
   readonly #claims = new Map<string, Frame>();
   readonly #byBytes = new WeakMap<Uint8Array, Frame>();
   readonly #voters = new Map<string, readonly string[]>();
+  readonly #numbers = new Map<string, number>();
   highestUid = 0;
+
+  get size(): number {
+    return this.#byHash.size;
+  }
+
+  /** How many were made before it. */
+  numberOf({ hash }: Frame): number {
+    return this.#numbers.get(hash) ?? 0;
+  }
 
   /** False when it was known already. */
   add(frame: Frame): boolean {
     this.#byBytes.set(frame.bytes, frame);
     if (this.#byHash.has(frame.hash)) return false;
+    this.#numbers.set(frame.hash, this.#byHash.size);
     this.#byHash.set(frame.hash, frame);
     for (let uid = frame.firstUid; uid <= lastUid(frame); uid += 1) {
       const known = this.#byUid.get(uid);

@@ -7,6 +7,7 @@ import type { Change, Frame, Precondition } from '../../sidecar/core/frame.ts';
 import { AcknowledgedLog, describe, type Complaint } from './acknowledged-log.ts';
 import type { DiskRecord } from './disk-record.ts';
 import { changeAt, FrameBook } from './frame-book.ts';
+import { Losses } from './losses.ts';
 
 /** A leadership that has opened, from its first report to the end of its process or the first report of something else. */
 interface Leadership {
@@ -29,6 +30,7 @@ const maxHearsayMs = 30_000;
 export class Oracles {
   readonly book = new FrameBook();
   readonly acknowledged: AcknowledgedLog;
+  readonly losses: Losses;
   readonly disks = new Map<string, DiskRecord>();
   readonly #options: OracleOptions;
   readonly #leaderships: Leadership[] = [];
@@ -39,6 +41,7 @@ export class Oracles {
   constructor(options: OracleOptions) {
     this.#options = options;
     this.acknowledged = new AcknowledgedLog(this.book, options.complain);
+    this.losses = new Losses(this.book);
   }
 
   watch(pod: string, record: DiskRecord): void {
@@ -79,11 +82,22 @@ export class Oracles {
     if (durability === 'Leader') return;
     if (!this.#isHeldByMajority(claim.hash))
       complain('I3', `${pod} opens without its claim on the disks of a majority: ${this.#holdersOf(claim.hash)}`);
-    const { tip } = this.acknowledged;
-    if (tip !== undefined && this.book.ancestor(claim.hash, tip.index) !== tip)
-      complain('I2', `${pod} opens epoch ${String(claim.epoch.number)} without acknowledged frame ${describe(tip)}`);
-    if (this.mark !== null && this.book.ancestor(claim.hash, this.mark.index)?.hash !== this.mark.hash)
+    this.#judgeLosses(pod, claim);
+    if (
+      this.mark !== null &&
+      claim.epoch.generation <= this.mark.epoch.generation &&
+      this.book.ancestor(claim.hash, this.mark.index)?.hash !== this.mark.hash
+    )
       complain('I6', `${pod} opens epoch ${String(claim.epoch.number)} without the high-water mark, UID ${String(this.mark.uid)}`);
+  }
+
+  /** A leader may open without acknowledged frames only when nothing promises them any more. */
+  #judgeLosses(pod: string, claim: Frame): void {
+    const lost = this.acknowledged.after(0).filter((frame) => this.book.ancestor(claim.hash, frame.index) !== frame);
+    const missed = lost.find((frame) => !this.losses.excuse(frame));
+    if (missed !== undefined)
+      this.#options.complain('I2', `${pod} opens epoch ${describe(claim)} without acknowledged frame ${describe(missed)}`);
+    if (lost[0] !== undefined) this.acknowledged.giveUpAfter(lost[0].index - 1);
   }
 
   /** A caller was told that its change has this UID, in this epoch. */
@@ -114,7 +128,11 @@ export class Oracles {
     }
     this.acknowledged.extend(frame);
     for (const { claim, pod } of this.#leaderships) {
-      if (compareEpochs(claim.epoch, frame.epoch) > 0 && this.book.ancestor(claim.hash, frame.index) !== frame)
+      if (
+        compareEpochs(claim.epoch, frame.epoch) > 0 &&
+        this.book.ancestor(claim.hash, frame.index) !== frame &&
+        !this.losses.excuse(frame)
+      )
         complain(
           'I3',
           `${evidence} in epoch ${String(frame.epoch.number)}, and not in epoch ${String(claim.epoch.number)} that ${pod} had opened`,
@@ -170,7 +188,7 @@ export class Oracles {
   /** Of the pods that count from the last configuration at or before the frame on. */
   #isHeldByMajority(hash: string): boolean {
     const voters = this.book.votersAt(hash);
-    const holders = voters.filter((pod) => this.disks.get(pod)?.holds(hash) === true);
+    const holders = voters.filter((pod) => this.disks.get(pod)?.hasHeld(hash) === true);
     return 2 * holders.length > voters.length;
   }
 }

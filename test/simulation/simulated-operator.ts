@@ -97,7 +97,8 @@ export class SimulatedOperator {
       case 'openRound':
         return request('openRound', () => {
           if (!api.freeLease(action.lease.resourceVersion, action.round)) return;
-          count(this.#world, 'operator: openRound');
+          count(this.#world, `operator: openRound ${action.round.claim}`);
+          if (action.round.claim === 'forced') this.#world.oracles.losses.forced(action.round.generation);
           trace.say(scheduler.nowMs, 'operator', `opens round ${String(action.round.number)}: ${action.round.designated}`);
         });
       case 'clearLease':
