@@ -40,8 +40,14 @@ export function highestMark(cluster: ControlCluster, leases: readonly ObservedLe
 /** It may stand for election, or will as soon as it has read the round that is open, in which it was counted. */
 function mayStand({ report, live }: MemberView, open: StartRound | null): boolean {
   if (report === null || !live || report.phase === 'Blocked') return false;
-  return report.eligible || (open?.counted.some(({ pod, session }) => pod === report.pod && session === report.session) ?? false);
+  if (report.eligible) return true;
+  if (open?.counted.some(({ pod, session }) => pod === report.pod && session === report.session) !== true) return false;
+  if (open.claim !== 'elected') return open.designated === report.pod && report.promise.generation < open.generation;
+  return report.voter || (report.position.index === 0 && isOneOf(open.configuration, report));
 }
+
+const isOneOf = (disks: Configuration, { pod, incarnation }: MemberReport): boolean =>
+  disks.some((disk) => disk.pod === pod && disk.incarnation === incarnation);
 
 export function decideStartRound(observed: Observed, members: readonly MemberView[], leadership: Leadership): StartDecision {
   const { cluster, leaderLease } = observed;
@@ -163,9 +169,7 @@ function howToLead(cluster: ControlCluster, counted: readonly Counted[], open: S
   const { founding, generation: known = 0 } = cluster.status ?? {};
   const isFounded = founding !== undefined || counted.some(({ report }) => report.position.index > 0);
   const voters = isFounded
-    ? counted.filter(
-        ({ name, report }) => report.voter || founding?.some((disk) => disk.pod === name && disk.incarnation === report.incarnation),
-      )
+    ? counted.filter(({ report }) => report.voter || (report.position.index === 0 && isOneOf(founding ?? [], report)))
     : counted;
   const inLogs = Math.max(0, ...counted.map(({ report }) => report.position.epoch.generation));
   const used = usedGeneration(counted, open);
@@ -175,9 +179,9 @@ function howToLead(cluster: ControlCluster, counted: readonly Counted[], open: S
   return { claim: 'recovery', generation: nextGeneration(cluster, counted, open), configuration: disksOf(counted), candidates: counted };
 }
 
-/** All volumes are lost: whether the stream has what was acknowledged only the one who reads it can say, and says it once. */
+/** Whether the stream has what the disks lost only the one who reads it can say, and says it once: it leads no more than without a round, if it has not. */
 const mayReadStream = ({ claim }: WayToLead, counted: readonly Counted[]): boolean =>
-  claim === 'recovery' && counted.every(({ report }) => report.position.index === 0 && report.reason !== 'BelowHighWaterMark');
+  claim === 'recovery' && counted.every(({ report }) => report.reason !== 'BelowHighWaterMark');
 
 /** As far as the end of a log tells: the leader checks the mark's hash within its log before it opens (I6). */
 function lacks(end: Position, mark: HighWaterMark): boolean {

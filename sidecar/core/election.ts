@@ -6,7 +6,7 @@ import { releaseLease, turnMs } from './turn.ts';
 import { sendHeartbeat } from './heartbeat.ts';
 import { dismiss, open } from './leadership.ts';
 import type { MessageOf } from './message.ts';
-import { startReading, seek, takeOverBest } from './reader.ts';
+import { readAgain, startReading, seek, takeOverBest } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { isPromisedByAll, unvotedRound } from './eligibility.ts';
 import { isKnown, isQuorum, reachedByQuorum, standingsUnder } from './quorum.ts';
@@ -77,6 +77,11 @@ export function onLastSeq(m: Member, token: number, seq: number | null): void {
   if (seq === null) {
     role.stage.token = 0;
     return;
+  }
+  if (seq < m.reader.seq) {
+    // The stream lost what this member stored there and never read back, or a stale server answers: the reader has to look.
+    role.stage.token = 0;
+    return readAgain(m);
   }
   role.stage.endSeq = seq;
   progress(m);

@@ -17,6 +17,12 @@ export function startReading(m: Member): void {
   m.effects.push({ kind: 'readStream', afterSeq: seq, hash });
 }
 
+/** From the same place, which the adapter verifies: what stands there may be another message by now. */
+export function readAgain(m: Member): void {
+  m.reader.active = false;
+  startReading(m);
+}
+
 /** The stream lost its end, or is another one: reading begins at its first message again. */
 export function onStreamRestarted(m: Member): void {
   note(m, 'warn', 'stream is read again from its first message', { seq: m.reader.seq });

@@ -9,7 +9,7 @@ import type { Sha256 } from '../core/frame.ts';
 import type { HardState } from '../core/hard-state.ts';
 import type { ArchivedTail, Journal, JournalWrite, LoggedFrame } from '../ports.ts';
 import { archiveTail, listArchives, removeArchive } from './archive.ts';
-import { realDisk, removeUnfinished, type Disk } from './disk.ts';
+import { realDisk, removeUnfinished, withFile, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
 import { GroupCommit } from './group-commit.ts';
 import { readHardState, writeHardState } from './hard-state-file.ts';
@@ -37,9 +37,12 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const archiveDirectory = join(directory, 'archive');
   for (const each of [logDirectory, archiveDirectory]) await disk.makeDirectory(each);
   for (const each of [directory, logDirectory, archiveDirectory]) await removeUnfinished(disk, each);
-  for (const each of [directory, dirname(directory)]) await disk.syncDirectory(each);
+  // What an earlier process wrote and did not sync is read here as if it were durable: it has to be, before anything is built on it.
+  for (const each of [logDirectory, archiveDirectory, directory, dirname(directory)]) await disk.syncDirectory(each);
   await finishRewind(disk, logDirectory);
   const segments = await openSegments(disk, logDirectory);
+  const last = segments.at(-1);
+  if (last !== undefined) await withFile(disk, last.path, 'write', (file) => file.datasync());
   let hardState = await readHardState(disk, directory, segments.length === 0);
   const frames = new FrameLog({ disk, sha256, log }, logDirectory, segmentBytes, segments);
   let scan: 'due' | 'begun' | 'done' = 'due';

@@ -1,0 +1,60 @@
+// The one source of chance of a simulation: sfc32 (Chris Doty-Humphrey's small fast counting generator), seeded by a number.
+// The same seed gives the same numbers on every machine. It is no source of secrets.
+export class Chance {
+  #a: number;
+  #b: number;
+  #c = 0x9e3779b9;
+  #counter = 1;
+
+  /** `seed` is a whole number from 0 to 2^53 - 1. */
+  constructor(seed: number) {
+    this.#a = seed >>> 0;
+    this.#b = Math.floor(seed / 2 ** 32) >>> 0;
+    const warmUpDraws = 15;
+    for (let draw = 0; draw < warmUpDraws; draw += 1) this.u32();
+  }
+
+  u32(): number {
+    const result = (this.#a + this.#b + this.#counter) | 0;
+    this.#counter = (this.#counter + 1) | 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) | 0;
+    this.#c = ((this.#c << 21) | (this.#c >>> 11)) + result;
+    return result >>> 0;
+  }
+
+  /** In [0, 1). */
+  unit(): number {
+    return this.u32() / 2 ** 32;
+  }
+
+  /** A whole number in [0, count). */
+  below(count: number): number {
+    return Math.floor(this.unit() * count);
+  }
+
+  between(min: number, max: number): number {
+    return min + this.unit() * (max - min);
+  }
+
+  happens(probability: number): boolean {
+    return this.unit() < probability;
+  }
+
+  /** Throws on an empty list. */
+  pick<T>(from: readonly T[]): T {
+    const found = from[this.below(from.length)];
+    if (found === undefined) throw new RangeError('nothing to pick from');
+    return found;
+  }
+
+  /** Each element with the given probability, in order. */
+  some<T>(from: readonly T[], probability: number): T[] {
+    return from.filter(() => this.happens(probability));
+  }
+
+  /** 16 hex digits. */
+  nonce(): string {
+    return this.u32().toString(16).padStart(8, '0') + this.u32().toString(16).padStart(8, '0');
+  }
+}

@@ -1,0 +1,58 @@
+// Once all faults are over: within a bounded time a leader opens, everybody follows, and all logs and states are equal.
+// A member may stay blocked only for a reason that a person has to judge; everything else that does not come to rest is a violation.
+import { isDeepStrictEqual } from 'node:util';
+import type { Host } from './host.ts';
+import { complain, type World } from './world.ts';
+
+const allKeys = Number.MAX_SAFE_INTEGER;
+
+type Standing = 'well' | 'blocked' | 'not yet';
+
+function standingOf(world: World, { process }: Host): Standing {
+  const report = process?.control?.report();
+  if (report === undefined) return 'not yet';
+  if (report.phase === 'Leading' || report.phase === 'Following') return 'well';
+  return report.phase === 'Blocked' && report.reason === 'Diverged' && world.swarm.divergedMember === 'Block' ? 'blocked' : 'not yet';
+}
+
+/** One leads, and all others follow. */
+export function isSettled(world: World): boolean {
+  const leading = world.hosts.filter(({ process }) => process?.control?.report().phase === 'Leading');
+  return leading.length === 1 && world.hosts.every((host) => standingOf(world, host) !== 'not yet');
+}
+
+const running = (world: World) =>
+  world.hosts.flatMap((host) =>
+    standingOf(world, host) === 'well' && host.process?.control ? [{ host, control: host.process.control }] : [],
+  );
+
+/** All have the same log, durable and applied to its end. */
+export function isEqual(world: World): boolean {
+  const ends = running(world).map(({ control }) => {
+    const { position, acknowledged } = control.report();
+    return position.index === acknowledged?.index ? `${position.hash} ${String(control.uid)}` : '';
+  });
+  return new Set(ends).size === 1 && ends[0] !== '';
+}
+
+/** The states are what the acknowledged log makes. */
+export function judgeStates(world: World): void {
+  if (world.swarm.durability === 'Leader') return;
+  for (const { host, control } of running(world)) {
+    world.oracles.shown(host.pod, control.uid);
+    const state = control.list('', allKeys, '').map(({ key, value, uid }) => [key, { uid, value }] as const);
+    if (!isDeepStrictEqual(new Map(state), world.oracles.acknowledged.entries()))
+      complain(world, 'I1', `the state of ${host.pod} is not what the log says: ${JSON.stringify(state)}`);
+  }
+}
+
+export function describeHosts(world: World): string {
+  return world.hosts
+    .map(({ pod, process }) => {
+      const report = process?.control?.report();
+      if (report === undefined) return `${pod} down`;
+      const { phase, reason = '', position, promise } = report;
+      return `${pod} ${phase}${reason === '' ? '' : `(${reason})`} log ${String(position.index)} of ${String(position.epoch.number)}, promised ${String(promise.number)}`;
+    })
+    .join('; ');
+}

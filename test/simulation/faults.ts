@@ -1,0 +1,219 @@
+// What goes wrong in a simulation: one fault after the other while the phase of faults lasts, each for a time that was drawn, several at once.
+// `heal` ends them all. Faults act on the world only; no part of a program is told.
+import type { Host } from './host.ts';
+import type { FaultKind } from './swarm.ts';
+import { count, type World } from './world.ts';
+import type { SimulatedOperator } from './simulated-operator.ts';
+
+const maxDurationMs = 8000;
+const maxDownMs = 4000;
+const handOverLimitMs = 4000;
+
+export class Faults {
+  readonly #world: World;
+  readonly #operator: SimulatedOperator;
+  #isOver = false;
+  readonly #copies = new Map<Host, ReturnType<Host['disk']['snapshot']>>();
+
+  constructor(world: World, operator: SimulatedOperator) {
+    this.#world = world;
+    this.#operator = operator;
+    if (world.swarm.faults.length > 0) this.#nextLater();
+  }
+
+  #nextLater(): void {
+    const { scheduler, chance, swarm } = this.#world;
+    scheduler.later(chance.between(0, 2 * swarm.faultGapMs), 'fault', () => {
+      if (this.#isOver) return;
+      const kind = chance.pick(swarm.faults);
+      const host = chance.pick(this.#world.hosts);
+      count(this.#world, `fault: ${kind}`);
+      this.#world.trace.say(scheduler.nowMs, '***', `${kind} ${host.pod}`);
+      inject[kind](this.#act(host));
+      this.#nextLater();
+    });
+  }
+
+  #act(host: Host): Act {
+    const { scheduler, chance } = this.#world;
+    const whileLasts = (begin: () => void, end: () => void): void => {
+      begin();
+      scheduler.later(chance.between(10, maxDurationMs), 'faultEnds', () => {
+        if (!this.#isOver) end();
+      });
+    };
+    return { world: this.#world, operator: this.#operator, host, whileLasts, copies: this.#copies };
+  }
+
+  /** Everything works from now on, and everybody runs. */
+  heal(): void {
+    this.#isOver = true;
+    const world = this.#world;
+    world.network.away = false;
+    world.network.mendAll();
+    world.api.away = world.api.forgetful = false;
+    world.api.lateMs = 0;
+    world.stream.setAvailable(true);
+    this.#operator.start();
+    for (const host of world.hosts) host.heal();
+  }
+}
+
+interface Act {
+  readonly world: World;
+  readonly operator: SimulatedOperator;
+  readonly host: Host;
+  /** The end comes after a drawn time, unless all faults end before. */
+  readonly whileLasts: (begin: () => void, end: () => void) => void;
+  readonly copies: Map<Host, ReturnType<Host['disk']['snapshot']>>;
+}
+
+const down = ({ world, host }: Act, keepsPower: boolean): void => {
+  host.crash(keepsPower ? 'killed' : 'power lost', keepsPower);
+  host.startAfter(world.chance.between(10, maxDownMs));
+};
+
+const others = ({ world, host }: Act): Host[] => world.hosts.filter((each) => each !== host);
+
+const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
+  kill: (act) => down(act, true),
+  powerLoss: (act) => down(act, false),
+  allDown: (act) => {
+    const keepsPower = act.world.chance.happens(0.5);
+    for (const host of act.world.hosts) down({ ...act, host }, keepsPower);
+  },
+  podDeleted: (act) => {
+    down(act, true);
+    act.host.replacePod();
+  },
+  stop: ({ world, host }) => {
+    const { process } = host;
+    if (process?.control === null || process === null) return;
+    const end = (): void => {
+      if (process.dead) return;
+      host.crash('stopped', true);
+      host.startAfter(world.chance.between(10, maxDownMs));
+    };
+    void process.control.handOver().then(end);
+    world.scheduler.later(handOverLimitMs, 'killAfterGrace', end);
+  },
+  pause: ({ host, whileLasts }) => {
+    whileLasts(
+      () => host.pause(),
+      () => host.resume(),
+    );
+  },
+  natsCut: ({ host, whileLasts }) => {
+    whileLasts(
+      () => host.setNats(false),
+      () => host.setNats(true),
+    );
+  },
+  oneWayCut: (act) => {
+    const { world, host, whileLasts } = act;
+    for (const other of world.chance.some(others(act), 0.5)) {
+      const [from, to] = world.chance.happens(0.5) ? [host, other] : [other, host];
+      whileLasts(
+        () => world.network.cut(from.pod, to.pod),
+        () => world.network.mend(from.pod, to.pod),
+      );
+    }
+  },
+  partition: ({ world, whileLasts }) => {
+    const side = new Set(world.chance.some(world.hosts, 0.5));
+    const pairs = world.hosts.flatMap((from) => world.hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
+    whileLasts(
+      () => {
+        for (const { from, to } of pairs) world.network.cut(from.pod, to.pod);
+      },
+      () => {
+        for (const { from, to } of pairs) world.network.mend(from.pod, to.pod);
+      },
+    );
+  },
+  apiCut: ({ host, whileLasts }) => {
+    whileLasts(
+      () => (host.apiReachable = false),
+      () => (host.apiReachable = true),
+    );
+  },
+  apiAway: ({ world, whileLasts }) => {
+    whileLasts(
+      () => (world.api.away = true),
+      () => (world.api.away = false),
+    );
+  },
+  leaseTwice: ({ world, whileLasts }) => {
+    whileLasts(
+      () => (world.api.forgetful = true),
+      () => (world.api.forgetful = false),
+    );
+  },
+  leaseLate: ({ world, whileLasts }) => {
+    whileLasts(
+      () => (world.api.lateMs = world.chance.between(100, 5000)),
+      () => (world.api.lateMs = 0),
+    );
+  },
+  streamAway: ({ world, whileLasts }) => {
+    whileLasts(
+      () => world.stream.setAvailable(false),
+      () => world.stream.setAvailable(true),
+    );
+  },
+  streamLosesEnd: ({ world }) => {
+    world.stream.loseEnd(1 + world.chance.below(world.chance.pick([2, 5, 50])));
+    world.oracles.losses.streamLost();
+  },
+  streamLost: ({ world }) => {
+    world.stream.lose();
+    world.oracles.losses.streamLost();
+  },
+  readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, maxDurationMs)),
+  diskFull: ({ host, whileLasts }) => {
+    whileLasts(
+      () => (host.disk.full = true),
+      () => (host.disk.full = false),
+    );
+  },
+  diskSlow: ({ world, host, whileLasts }) => {
+    whileLasts(
+      () => (host.disk.slowness = world.chance.pick([10, 50, 200])),
+      () => (host.disk.slowness = 1),
+    );
+  },
+  syncFails: ({ host, whileLasts }) => {
+    whileLasts(
+      () => (host.disk.failsSyncs = true),
+      () => (host.disk.failsSyncs = false),
+    );
+  },
+  clockJump: ({ world, host }) => {
+    host.wallOffsetMs += Math.floor(world.chance.between(-4, 4) * 3_600_000);
+  },
+  operatorAway: ({ operator, whileLasts }) => {
+    whileLasts(
+      () => operator.kill(),
+      () => operator.start(),
+    );
+  },
+  operatorRestart: ({ operator }) => {
+    operator.kill();
+    operator.start();
+  },
+  diskReplaced: (act) => {
+    const { world, host, copies } = act;
+    const copy = copies.get(host);
+    // The first time a copy is made; later it is put back, or an empty disk is there.
+    if (copy === undefined) {
+      copies.set(host, host.disk.snapshot());
+      return;
+    }
+    host.crash('its disk is replaced', true);
+    host.record.forget();
+    world.oracles.losses.diskLost(host.pod);
+    if (world.chance.happens(0.5)) host.disk.lose();
+    else host.disk.restore(copy);
+    host.startAfter(world.chance.between(10, maxDownMs));
+  },
+};

@@ -1,0 +1,134 @@
+// The bytes of one simulated file: as the process sees them, and as they are on the platter; between the two, what was not synced.
+// A power loss leaves an arbitrary part of that: changes whole, torn, damaged, or not at all, and in no order.
+// It also knows which frames its durable bytes hold, as a segment of the journal: the oracles look at disks, not at programs.
+import { decodeRecord } from '../../sidecar/journal/record.ts';
+import { segmentHeaderBytes } from '../../sidecar/journal/segment.ts';
+import type { Chance } from './chance.ts';
+
+type Change =
+  { readonly kind: 'write'; readonly position: number; readonly bytes: Buffer } | { readonly kind: 'truncate'; readonly size: number };
+
+const minCapacityBytes = 256;
+
+class Content {
+  #buffer = Buffer.alloc(0);
+  #size = 0;
+
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#size);
+  }
+
+  change(change: Change): void {
+    if (change.kind === 'truncate') return this.#resize(change.size);
+    const end = change.position + change.bytes.length;
+    if (end > this.#size) this.#resize(end);
+    change.bytes.copy(this.#buffer, change.position);
+  }
+
+  become(other: Content): void {
+    this.#resize(0);
+    this.change({ kind: 'write', position: 0, bytes: other.bytes });
+  }
+
+  #resize(size: number): void {
+    if (size > this.#buffer.length) {
+      const larger = Buffer.alloc(Math.max(minCapacityBytes, 2 * size));
+      this.#buffer.copy(larger, 0, 0, this.#size);
+      this.#buffer = larger;
+    }
+    if (size < this.#size) this.#buffer.fill(0, size, this.#size);
+    this.#size = size;
+  }
+}
+
+export class FileContent {
+  readonly #seen = new Content();
+  readonly #durable = new Content();
+  #unsynced: Change[] = [];
+  /** Hashes of the frames in the durable bytes, in order, and where each record ends. */
+  readonly #frames: string[] = [];
+  readonly #ends: number[] = [];
+  #frameSet = new Set<string>();
+
+  get bytes(): Buffer {
+    return this.#seen.bytes;
+  }
+
+  get durableBytes(): Buffer {
+    return this.#durable.bytes;
+  }
+
+  change(change: Change): void {
+    this.#seen.change(change);
+    this.#unsynced.push(change);
+  }
+
+  sync(): void {
+    for (const change of this.#unsynced) this.#settle(change);
+    this.#unsynced = [];
+  }
+
+  /** A sync that failed, or the power: some of what was not synced is there, and nobody knows what. */
+  loseUnsynced(chance: Chance): void {
+    for (const change of this.#unsynced) for (const part of survivingParts(change, chance)) this.#settle(part);
+    this.#unsynced = [];
+    this.#seen.become(this.#durable);
+  }
+
+  /** A bit of the durable bytes is another. */
+  flipBit(chance: Chance): void {
+    const size = this.durableBytes.length;
+    if (size === 0) return;
+    const position = chance.below(size);
+    const flipped = Buffer.from([(this.durableBytes[position] ?? 0) ^ (1 << chance.below(8))]);
+    this.#settle({ kind: 'write', position, bytes: flipped });
+    this.#seen.change({ kind: 'write', position, bytes: flipped });
+  }
+
+  copy(): FileContent {
+    const copy = new FileContent();
+    copy.#settle({ kind: 'write', position: 0, bytes: Buffer.from(this.durableBytes) });
+    copy.#seen.become(copy.#durable);
+    return copy;
+  }
+
+  /** Of a segment of the journal: hashes of the whole records that are durable. */
+  get durableFrames(): readonly string[] {
+    const bytes = this.durableBytes;
+    for (let at = this.#ends.at(-1) ?? segmentHeaderBytes; ;) {
+      const record = decodeRecord(bytes, at, at);
+      if (record.kind !== 'record') return this.#frames;
+      at += record.size;
+      this.#frames.push(record.hash);
+      this.#frameSet.add(record.hash);
+      this.#ends.push(at);
+    }
+  }
+
+  holds(hash: string): boolean {
+    return this.durableFrames.length > 0 && this.#frameSet.has(hash);
+  }
+
+  #settle(change: Change): void {
+    this.#durable.change(change);
+    const from = change.kind === 'truncate' ? change.size : change.position;
+    if ((this.#ends.at(-1) ?? 0) <= from) return;
+    while ((this.#ends.at(-1) ?? 0) > from) {
+      this.#ends.pop();
+      this.#frames.pop();
+    }
+    this.#frameSet = new Set(this.#frames);
+  }
+}
+
+function survivingParts(change: Change, chance: Chance): Change[] {
+  const draw = chance.below(8);
+  if (draw < 3) return [];
+  if (draw < 5 || change.kind === 'truncate') return [change];
+  const cut = chance.below(change.bytes.length + 1);
+  if (draw === 5) return [{ ...change, bytes: change.bytes.subarray(0, cut) }];
+  if (draw === 6) return [{ ...change, position: change.position + cut, bytes: change.bytes.subarray(cut) }];
+  const damaged = Buffer.from(change.bytes);
+  if (cut < damaged.length) damaged[cut] = (damaged[cut] ?? 0) ^ (1 << chance.below(8));
+  return [{ ...change, bytes: damaged }];
+}

@@ -1,0 +1,78 @@
+// Every frame that any member ever made, as it was first published: what disks and answers are compared with.
+// It judges nothing.
+import { lastUid, type Change, type Frame } from '../../sidecar/core/frame.ts';
+
+export class FrameBook {
+  readonly #byHash = new Map<string, Frame>();
+  readonly #byUid = new Map<number, Frame[]>();
+  readonly #claims = new Map<string, Frame>();
+  readonly #byBytes = new WeakMap<Uint8Array, Frame>();
+  readonly #voters = new Map<string, readonly string[]>();
+  readonly #numbers = new Map<string, number>();
+  highestUid = 0;
+
+  get size(): number {
+    return this.#byHash.size;
+  }
+
+  /** How many were made before it. */
+  numberOf({ hash }: Frame): number {
+    return this.#numbers.get(hash) ?? 0;
+  }
+
+  /** False when it was known already. */
+  add(frame: Frame): boolean {
+    this.#byBytes.set(frame.bytes, frame);
+    if (this.#byHash.has(frame.hash)) return false;
+    this.#numbers.set(frame.hash, this.#byHash.size);
+    this.#byHash.set(frame.hash, frame);
+    for (let uid = frame.firstUid; uid <= lastUid(frame); uid += 1) {
+      const known = this.#byUid.get(uid);
+      if (known === undefined) this.#byUid.set(uid, [frame]);
+      else known.push(frame);
+    }
+    if (frame.kind === 'claim') this.#claims.set(frame.epoch.nonce, frame);
+    this.highestUid = Math.max(this.highestUid, lastUid(frame));
+    return true;
+  }
+
+  get(hash: string): Frame | undefined {
+    return this.#byHash.get(hash);
+  }
+
+  /** Of the very bytes that were published; `''` of others. */
+  hashOf(bytes: Uint8Array): string {
+    return this.#byBytes.get(bytes)?.hash ?? '';
+  }
+
+  /** The claim that opened a leadership. */
+  claimOf(nonce: string): Frame | undefined {
+    return this.#claims.get(nonce);
+  }
+
+  /** All frames in which some leadership gave a change this UID. */
+  withUid(uid: number): readonly Frame[] {
+    return this.#byUid.get(uid) ?? [];
+  }
+
+  /** Pods that count from the last configuration at or before this frame on. */
+  votersAt(hash: string): readonly string[] {
+    const walked: string[] = [];
+    let voters: readonly string[] | undefined = undefined;
+    for (let frame = this.get(hash); frame !== undefined && voters === undefined; frame = this.get(frame.prevHash)) {
+      voters = this.#voters.get(frame.hash) ?? frame.configuration?.map(({ pod }) => pod);
+      walked.push(frame.hash);
+    }
+    for (const each of walked) this.#voters.set(each, voters ?? []);
+    return voters ?? [];
+  }
+
+  /** The frame with this index on the chain that ends with `hash`. */
+  ancestor(hash: string, index: number): Frame | undefined {
+    let frame = this.get(hash);
+    while (frame !== undefined && frame.index > index) frame = this.get(frame.prevHash);
+    return frame;
+  }
+}
+
+export const changeAt = (frame: Frame, uid: number): Change | undefined => frame.changes[uid - frame.firstUid];

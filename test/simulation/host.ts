@@ -1,0 +1,145 @@
+// One simulated machine with its disk, its clocks and its pod. The sidecar runs on it as a process that may end at any moment and is started again.
+// What may go wrong with it is done to it from outside (faults.ts).
+import type { MemberReport } from '../../common/report.ts';
+import { sidecarState, wallEpochMs } from './api-server.ts';
+import { DiskRecord } from './disk-record.ts';
+import type { Machine } from './scheduler.ts';
+import { SidecarProcess } from './sidecar-process.ts';
+import { SimulatedDisk } from './simulated-disk.ts';
+import { complain, count, type World } from './world.ts';
+
+const podStatusDelayMs = 1000;
+
+export class Host implements Machine {
+  readonly pod: string;
+  readonly kind: 'member' | 'dr';
+  readonly number: number;
+  readonly disk: SimulatedDisk;
+  readonly record: DiskRecord;
+  /** Simulated milliseconds in one of its monotonic milliseconds. */
+  readonly rate: number;
+  readonly held: Machine['held'] = [];
+  paused = false;
+  natsReachable = true;
+  apiReachable = true;
+  wallOffsetMs: number;
+  podUid = '';
+  process: SidecarProcess | null = null;
+  /** It is started again by itself when it ends; not while something else keeps it down. */
+  wanted = true;
+  restarts = 0;
+  /** How often it stood still. */
+  pauses = 0;
+  #pods = 0;
+  readonly #world: World;
+
+  constructor(world: World, pod: string, kind: 'member' | 'dr', number: number) {
+    const { chance, swarm, oracles, scheduler } = world;
+    this.#world = world;
+    this.pod = pod;
+    this.kind = kind;
+    this.number = number;
+    this.rate = 1 + chance.between(-swarm.drift, swarm.drift);
+    this.wallOffsetMs = Math.floor(chance.between(-1000, 1000));
+    this.disk = new SimulatedDisk(chance, scheduler, swarm.disk);
+    this.record = new DiskRecord(pod, this.disk, oracles.book, (invariant, message) => {
+      complain(world, invariant, message);
+    });
+    oracles.watch(pod, this.record);
+  }
+
+  /** Whole milliseconds. */
+  wallMs(): number {
+    return Math.floor(wallEpochMs + this.#world.scheduler.nowMs + this.wallOffsetMs);
+  }
+
+  /** A new pod of the same name, on the same volume. */
+  replacePod(): void {
+    this.#pods += 1;
+    this.restarts = 0;
+    this.podUid = `${this.pod}-${String(this.#pods)}`;
+    this.#world.api.setPod(this.pod, { uid: this.podUid, labelledLeader: false, sidecar: null });
+  }
+
+  start(): void {
+    if (this.process !== null) return;
+    this.wanted = true;
+    this.resume();
+    const { restarts, podUid } = this;
+    const startedAtMs = this.wallMs();
+    this.process = new SidecarProcess(this.#world, this);
+    this.process.start();
+    this.#world.scheduler.later(this.#world.chance.between(1, podStatusDelayMs), 'podStatus', () => {
+      if (podUid === this.podUid && restarts === this.restarts)
+        this.#world.api.setPod(this.pod, { sidecar: sidecarState(restarts, startedAtMs, null) });
+    });
+  }
+
+  /** The process ends here, between two events. `keepsPower`: what it had written is in the page cache. */
+  crash(why: string, keepsPower: boolean): void {
+    const ended = this.process;
+    if (ended !== null) {
+      this.#world.trace.say(this.#world.scheduler.nowMs, this.pod, `ends: ${why}`);
+      ended.end();
+      this.process = null;
+      this.restarts += 1;
+      this.#world.oracles.ended(this.pod);
+      this.disk.abandon();
+      this.#tellEnd();
+    }
+    if (!keepsPower) this.disk.losePower();
+  }
+
+  /** By itself: after a pause it is started again, as the kubelet does. */
+  exit(why: string, keepsPower: boolean): void {
+    count(this.#world, `exit: ${why}`);
+    this.crash(why, keepsPower);
+    this.startAfter(this.#world.chance.between(50, 1500));
+  }
+
+  startAfter(delayMs: number): void {
+    this.#world.scheduler.later(delayMs, 'start', () => {
+      if (this.wanted) this.start();
+    });
+  }
+
+  /** SIGSTOP: what comes is held. */
+  pause(): void {
+    this.paused = true;
+    this.pauses += 1;
+  }
+
+  resume(): void {
+    if (this.paused) this.#world.scheduler.resume(this);
+  }
+
+  setNats(reachable: boolean): void {
+    this.natsReachable = reachable;
+    this.process?.connectionChanged();
+  }
+
+  /** All is well with it, and it runs. */
+  heal(): void {
+    this.resume();
+    this.apiReachable = true;
+    this.setNats(true);
+    this.disk.full = this.disk.failsSyncs = false;
+    this.disk.slowness = 1;
+    this.start();
+  }
+
+  reported(report: MemberReport): void {
+    this.#world.oracles.reported(report);
+    this.process?.notePhase(report);
+  }
+
+  #tellEnd(): void {
+    const world = this.#world;
+    const { podUid, restarts } = this;
+    const ended = { exitCode: 1, reason: 'Error', message: '', finishedAtMs: Math.floor(this.wallMs() / 1000) * 1000 };
+    world.scheduler.later(world.chance.between(1, podStatusDelayMs), 'podStatus', () => {
+      if (podUid === this.podUid && restarts === this.restarts && this.process === null)
+        world.api.setPod(this.pod, { sidecar: sidecarState(restarts, 0, ended) });
+    });
+  }
+}

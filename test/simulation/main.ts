@@ -1,0 +1,97 @@
+// `npm run simulate`: runs seeds and says what broke; shows one seed as a timeline, or a shorter run that fails alike; looks for planted bugs.
+// The exit code is 1 when an invariant broke, or when a planted bug was not found.
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { runCrew, type Total } from './crew.ts';
+import { countingMutants } from './mutants/counting.ts';
+import { keepingMutants } from './mutants/keeping.ts';
+import { shrink } from './shrink.ts';
+import { simulate } from './simulation.ts';
+import type { SwarmChanges } from './swarm.ts';
+
+const usage = `npm run simulate -- --seeds N [--from S] [--minutes M] [--jobs J] [--counts]
+npm run simulate -- --seed X [--trace] [--shrink] [--changes JSON]
+npm run simulate -- --mutants [--only TEXT] [--seeds N] [--from S]`;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    minutes: { type: 'string' },
+    jobs: { type: 'string' },
+    counts: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    shrink: { type: 'boolean', default: false },
+    changes: { type: 'string', default: '{}' },
+    mutants: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+const defaultSeeds = 1000;
+const mutantSeeds = 20_000;
+const changes = JSON.parse(values.changes) as SwarmChanges;
+const jobs = Number(values.jobs ?? availableParallelism());
+const from = Number(values.from);
+const limitMs = values.minutes === undefined ? Infinity : Number(values.minutes) * 60_000;
+
+async function runOne(seed: number): Promise<number> {
+  const failed = await simulate(seed, changes, values.trace && !values.shrink ? console.log : null);
+  if (!values.shrink || failed.violation === null) {
+    const { violation, steps, simulatedMs, traceHash, swarm } = failed;
+    console.log(JSON.stringify({ seed, steps, simulatedMs: Math.round(simulatedMs), traceHash, swarm, violation }));
+    return violation === null ? 0 : 1;
+  }
+  const shorter = await shrink(failed);
+  if (values.trace) await simulate(seed, shorter.changes, console.log);
+  console.log(
+    `${String(failed.steps)} steps became ${String(shorter.result.steps)}: --seed ${String(seed)} --changes '${JSON.stringify(shorter.changes)}'`,
+  );
+  return 1;
+}
+
+function progress(sinceMs: number): (total: Total) => void {
+  let shownMs = sinceMs;
+  return ({ seeds, failures }) => {
+    if (performance.now() - shownMs < 5000) return;
+    shownMs = performance.now();
+    console.log(`${String(seeds)} seeds, ${(seeds / ((shownMs - sinceMs) / 1000)).toFixed(0)} a second, ${String(failures.length)} broken`);
+  };
+}
+
+async function runMany(): Promise<number> {
+  const sinceMs = performance.now();
+  const seeds = Number(values.seeds ?? defaultSeeds);
+  const total = await runCrew({ from, seeds, jobs, mutant: null, changes, limitMs, onProgress: progress(sinceMs) });
+  const seconds = (performance.now() - sinceMs) / 1000;
+  const cpuSeconds = process.cpuUsage().user / 1e6;
+  if (values.counts) for (const [what, times] of [...total.counts].sort()) console.log(`${what.padEnd(70)} ${String(times)}`);
+  for (const { seed, violation } of total.failures)
+    console.log(`seed ${String(seed)}: ${violation.invariant} after ${(violation.atMs / 1000).toFixed(1)} s: ${violation.message}`);
+  const rates = `${(total.seeds / seconds).toFixed(0)} a second, ${(total.seeds / cpuSeconds).toFixed(0)} a second of one core`;
+  const size = `${(total.steps / total.seeds).toFixed(0)} steps and ${(total.simulatedMs / total.seeds / 1000).toFixed(1)} s each`;
+  console.log(`${String(total.seeds)} seeds from ${String(from)} on (${rates}; ${size}): ${String(total.failures.length)} broken`);
+  return total.failures.length === 0 ? 0 : 1;
+}
+
+async function runMutants(): Promise<number> {
+  const seeds = Number(values.seeds ?? mutantSeeds);
+  let missed = 0;
+  console.log(`${'planted bug'.padEnd(62)} ${'seeds'.padStart(6)}  broke`);
+  for (const { name } of [...countingMutants, ...keepingMutants].filter((each) => each.name.includes(values.only))) {
+    const total = await runCrew({ from, seeds, jobs, mutant: name, changes, limitMs, onProgress: () => undefined });
+    const [first] = total.failures;
+    if (first === undefined) missed += 1;
+    const needed = first === undefined ? '-' : String(first.seed - from + 1);
+    console.log(
+      `${name.padEnd(62)} ${needed.padStart(6)}  ${first === undefined ? 'NOT FOUND' : `${first.violation.invariant}: ${first.violation.message.split('\n', 1)[0]?.slice(0, 120) ?? ''}`}`,
+    );
+  }
+  console.log(`${String(missed)} not found`);
+  return missed === 0 ? 0 : 1;
+}
+
+if (values.help) console.log(usage);
+else
+  process.exitCode = values.seed !== undefined ? await runOne(Number(values.seed)) : values.mutants ? await runMutants() : await runMany();

@@ -1,0 +1,128 @@
+// Planted bugs in what is kept and followed: the log, the stream, the state, the disk.
+import type { Mutant } from './mutant.ts';
+
+const core = 'sidecar/core';
+const journal = 'sidecar/journal';
+
+export const keepingMutants: readonly Mutant[] = [
+  {
+    name: 'follows frames of any epoch',
+    file: `${core}/reader.ts`,
+    find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0;',
+    replace: 'frame.index > 0;',
+  },
+  {
+    name: 'follows frames below its promise',
+    file: `${core}/reader.ts`,
+    find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch',
+    replace: 'compareEpochs(frame.epoch',
+  },
+  {
+    name: 'takes over logs that are not more advanced',
+    file: `${core}/reader.ts`,
+    find: 'if (chain.frames.length === 0 || !isMoreAdvanced(target, m.log.position())) return;',
+    replace: 'if (chain.frames.length === 0) return;',
+  },
+  {
+    name: 'applies what a majority may not have',
+    file: `${core}/reader.ts`,
+    find: 'acknowledge(m, last.frame.acknowledgedIndex);',
+    replace: 'acknowledge(m, last.frame.index);',
+  },
+  {
+    name: 'believes an acknowledged index without its hash',
+    file: `${core}/member.ts`,
+    find: 'if (m.log.contains(acknowledged.index, acknowledged.hash)) acknowledge(m, acknowledged.index);',
+    replace: 'acknowledge(m, acknowledged.index);',
+  },
+  {
+    name: 'does not fill the stream',
+    file: `${core}/election.ts`,
+    find: 'const index = m.log.firstNotStored(from);',
+    replace: 'const index = 0 * from;',
+  },
+  {
+    name: 'remembers what a lost stream had',
+    file: `${core}/reader.ts`,
+    find: '  m.log.forgetStored();\n',
+    replace: '',
+  },
+  {
+    name: 'claims on a sequence that a lost stream had',
+    file: `${core}/election.ts`,
+    find: 'if (seq < m.reader.seq) {',
+    replace: 'if (seq < 0) {',
+  },
+  {
+    name: 'forgets idempotency keys of what is applied',
+    file: `${core}/store.ts`,
+    find: '?? this.#store.receipt(key);',
+    replace: ';',
+  },
+  {
+    name: 'a new leader forgets idempotency keys that are not applied yet',
+    file: `${core}/store.ts`,
+    find: 'if (change.idempotencyKey !== undefined) this.#receipts.set(change.idempotencyKey, { uid: this.#uid, epoch });',
+    replace: '',
+  },
+  {
+    name: 'judges preconditions against what is acknowledged only',
+    file: `${core}/store.ts`,
+    find: 'const frame = this.#frames.findLast(({ writes }) => writes.has(key));',
+    replace: 'const frame = this.#frames.findLast(({ writes }) => writes.has(key) && key === "");',
+  },
+  {
+    name: 'rewinds without an archive',
+    file: `${journal}/journal.ts`,
+    find: 'const tail = await archiveTail(disk, archiveDirectory, first, last, frames.from(index + 1));',
+    replace: 'const tail = first === last ? await archiveTail(disk, archiveDirectory, first, last, frames.from(index + 1)) : null;',
+  },
+  {
+    name: 'acknowledges before the sync',
+    file: `${journal}/frame-log.ts`,
+    find: '    await this.#file.datasync();\n    this.#note(segment, frames, checksums);',
+    replace: '    this.#note(segment, frames, checksums);',
+  },
+  {
+    name: 'trusts what an earlier process did not sync',
+    file: `${journal}/journal.ts`,
+    find: "if (last !== undefined) await withFile(disk, last.path, 'write', (file) => file.datasync());",
+    replace: '',
+  },
+  {
+    name: 'trusts names that an earlier process did not sync',
+    file: `${journal}/journal.ts`,
+    find: 'for (const each of [logDirectory, archiveDirectory, directory, dirname(directory)]) await disk.syncDirectory(each);',
+    replace: 'for (const each of [directory, dirname(directory)]) await disk.syncDirectory(each);',
+  },
+  {
+    name: 'replaces files without syncing the directory',
+    file: `${journal}/disk.ts`,
+    find: '  await disk.syncDirectory(directory);\n}',
+    replace: '}',
+  },
+  {
+    name: 'replaces files without syncing their content',
+    file: `${journal}/disk.ts`,
+    find: '      // Even a sync may say that the disk is full here: nobody relies on this file yet, and it is thrown away.\n      await file.datasync();\n',
+    replace: '',
+  },
+  {
+    name: 'keeps half a batch on a full disk',
+    file: `${journal}/frame-log.ts`,
+    find: '        await this.#file.truncate(segment.size);\n        await this.#file.datasync();\n',
+    replace: '        this.#note(segment, frames.slice(0, 1), checksums);\n',
+  },
+  {
+    name: 'renames the rewind before the old segments are gone',
+    file: `${journal}/rewind.ts`,
+    find: '  // Old segments must be gone before the new one has its name: both would look like one log.\n  await disk.syncDirectory(directory);\n',
+    replace: '',
+  },
+  {
+    name: 'takes a damaged record for a whole one',
+    file: `${journal}/record.ts`,
+    find: 'if (checksum !== buffer.readUInt32BE(at + 4))',
+    replace: 'if (checksum < 0)',
+  },
+];

@@ -1,0 +1,37 @@
+// A planted bug: one place in one file of the programs reads otherwise, in memory, for the thread that plants it. The simulator must find it.
+// A text that does not stand in its file exactly once stops the run: the list would otherwise rot in silence.
+import { readFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+
+export interface Mutant {
+  /** In kebab-case, as a person says it. */
+  readonly name: string;
+  /** From the root of the repository. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+const root = new URL('../../../', import.meta.url);
+
+/** The source of the file with the bug in it. Throws when the text is not there exactly once. */
+export function planted({ name, file, find, replace }: Mutant): string {
+  const source = readFileSync(new URL(file, root), 'utf8');
+  const parts = source.split(find);
+  const [before, after] = parts;
+  if (before === undefined || after === undefined || parts.length !== 2)
+    throw new Error(`mutant ${name}: its text stands in ${file} ${String(parts.length - 1)} times, not once`);
+  return before + replace + after;
+}
+
+/** From now on this thread loads the file with the bug. It must not have been loaded before. */
+export function plant(mutant: Mutant): void {
+  const source = planted(mutant);
+  const { href } = new URL(mutant.file, root);
+  registerHooks({
+    load: (url, context, next) => {
+      const loaded = next(url, context);
+      return url === href ? { ...loaded, source } : loaded;
+    },
+  });
+}

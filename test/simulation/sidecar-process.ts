@@ -1,0 +1,172 @@
+// One life of a sidecar on a simulated host: the real journal, runtime and Process API, on ports that the simulation gives.
+// From its end on nothing that it waits for happens. A defect (a broken invariant that it found itself) ends the run.
+import { pino, type Logger } from 'pino';
+import { isAppError } from '../../common/errors.ts';
+import type { MemberReport } from '../../common/report.ts';
+import { LocalProcess } from '../../sidecar/control-process.ts';
+import { openJournal } from '../../sidecar/journal/journal.ts';
+import { sha256 } from '../../sidecar/journal/sha256.ts';
+import type { Clock, Journal } from '../../sidecar/ports.ts';
+import { Runtime } from '../../sidecar/runtime.ts';
+import { dataDirectory } from './disk-record.ts';
+import type { Host } from './host.ts';
+import { SimulatedPeers } from './network.ts';
+import { SimulatedLease, SimulatedOwnPod } from './simulated-lease.ts';
+import { SimulatedStream } from './simulated-stream.ts';
+import { complain, count, type World } from './world.ts';
+
+const silent = pino({ level: 'silent' });
+const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
+const maxNoticeMs = 3000;
+
+export class SidecarProcess {
+  dead = false;
+  readonly session: string;
+  readonly startedAtMs: number;
+  readonly peers: SimulatedPeers;
+  readonly stream: SimulatedStream;
+  /** `null` until the journal is read. */
+  control: LocalProcess | null = null;
+  #runtime: Runtime | null = null;
+  #gateIsOpen = false;
+  #phase = 'Starting';
+  readonly #lease: SimulatedLease;
+  readonly #world: World;
+  readonly #host: Host;
+  readonly #log: Logger;
+
+  constructor(world: World, host: Host) {
+    this.#world = world;
+    this.#host = host;
+    this.session = world.chance.nonce();
+    this.startedAtMs = world.scheduler.nowMs;
+    this.#lease = new SimulatedLease(world, host, { machine: host, life: this });
+    this.peers = new SimulatedPeers(world, host, this);
+    this.stream = new SimulatedStream(world, host, this);
+    this.#log = world.trace.isShown ? shownLog(world, host.pod) : silent;
+    world.trace.say(world.scheduler.nowMs, host.pod, 'starts');
+  }
+
+  start(): void {
+    this.#run().catch((error: unknown) => {
+      if (isAppError(error)) this.#host.exit(error.code, true);
+      else this.#fail(error);
+    });
+  }
+
+  end(): void {
+    this.dead = true;
+    this.stream.close();
+    this.#lease.close();
+  }
+
+  /** Who listens to the connection hears of a change so late. */
+  connectionChanged(): void {
+    this.stream.wake();
+    const { scheduler, chance } = this.#world;
+    scheduler.after(chance.between(1, maxNoticeMs), 'connection', { machine: this.#host, life: this }, () => {
+      this.#tellConnection();
+    });
+  }
+
+  notePhase({ phase, reason = '' }: MemberReport): void {
+    const next = reason === '' ? phase : `${phase}(${reason})`;
+    if (next === this.#phase) return;
+    count(this.#world, `phase: ${this.#phase} -> ${next}`);
+    this.#phase = next;
+  }
+
+  /** `Starting` before it has said anything. */
+  get phase(): string {
+    return this.#phase;
+  }
+
+  async #run(): Promise<void> {
+    const { swarm, order } = this.#world;
+    const host = this.#host;
+    const options = { address: `${host.pod}:5000`, version: 'test' };
+    const journal = await this.#openJournal();
+    const clock = this.#clock();
+    const log = this.#log;
+    const { peers, stream } = this;
+    const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
+    const lease = host.kind === 'dr' ? null : this.#lease;
+    const crash = (error: unknown): void => this.#defect(error);
+    const member = {
+      pod: host.pod,
+      podUid: host.podUid,
+      session: this.session,
+      kind: host.kind,
+      checkpointBytes: Number.MAX_SAFE_INTEGER,
+      durability: swarm.durability,
+      divergedMember: swarm.divergedMember,
+      timings,
+      sha256,
+    };
+    this.#runtime = await Runtime.create({ journal, stream, peers, lease, ownPod, clock, crash, log }, { member, ...options });
+    this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, ...options, log });
+    this.control.onChange(() => this.#watchGate());
+    this.#runtime.setOrder(order);
+    this.#tellConnection();
+    this.#runtime.start();
+  }
+
+  #openJournal(): Promise<Journal> {
+    return openJournal({
+      directory: dataDirectory,
+      sha256,
+      log: this.#log,
+      onFatal: (error) => this.#fail(error),
+      segmentBytes: this.#world.swarm.segmentBytes,
+      disk: this.#host.disk.mount(this.#host, this),
+    });
+  }
+
+  #clock(): Clock {
+    const { scheduler, chance } = this.#world;
+    const host = this.#host;
+    const where = { machine: host, life: this };
+    const bootMs = scheduler.nowMs - chance.between(0, 100_000);
+    return {
+      nowMs: () => (scheduler.nowMs - bootMs) / host.rate,
+      wallMs: () => host.wallMs(),
+      after: (ms, run) => scheduler.after(ms * host.rate, 'timer', where, run),
+      nonce: () => chance.nonce(),
+    };
+  }
+
+  #tellConnection(): void {
+    this.#runtime?.setConnection(this.#world.network.isConnected(this.#host) ? null : 'NATS is not reachable');
+  }
+
+  #watchGate(): void {
+    if (this.#gateIsOpen || this.control?.started() !== true) return;
+    this.#gateIsOpen = true;
+    this.#world.oracles.started(this.#host.pod, this.control.uid, this.startedAtMs);
+  }
+
+  /** The process ends itself: rightly when the disk has failed. */
+  #fail(error: unknown): void {
+    if (hasFailedSync(error)) this.#host.exit('a sync failed', true);
+    else this.#defect(error);
+  }
+
+  #defect(error: unknown): void {
+    if (this.dead) return;
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    complain(this.#world, 'defect', `${this.#host.pod}: ${what}`);
+    this.#host.crash('a defect', true);
+  }
+}
+
+function hasFailedSync(error: unknown): boolean {
+  return error instanceof Error && (('code' in error && error.code === 'EIO') || hasFailedSync(error.cause));
+}
+
+function shownLog(world: World, pod: string): Logger {
+  const write = (line: string): void => {
+    const { level: _level, msg, ...fields } = JSON.parse(line) as { level: number; msg: string };
+    world.trace.say(world.scheduler.nowMs, pod, `${msg} ${JSON.stringify(fields)}`);
+  };
+  return pino({ level: 'info', base: null, timestamp: false }, { write });
+}

@@ -1,0 +1,162 @@
+// What one simulated process does at the API server: the ports LeaderLease and OwnPod, with the retries and pauses of sidecar/kube.
+// Answers may be lost, so that a write may have happened that was said not to have.
+import type { PodRole } from '../../common/names.ts';
+import type { MemberReport } from '../../common/report.ts';
+import type { DiskRecord } from '../../sidecar/core/hard-state.ts';
+import type { LeaderLease, LeaseRecord, OwnPod } from '../../sidecar/ports.ts';
+import type { Host } from './host.ts';
+import type { Where } from './scheduler.ts';
+import type { World } from './world.ts';
+
+const pollMs = 2000;
+const heartbeatMs = 2000;
+const coalesceMs = 200;
+const retryMs = 1000;
+const requestTimeoutMs = 4000;
+
+/** The leader Lease as one process sees it: watched, polled as a fallback, never older than what it saw before. */
+export class SimulatedLease implements LeaderLease {
+  readonly #world: World;
+  readonly #host: Host;
+  readonly #where: Where;
+  #shownVersion = 0;
+  #isDue = false;
+  close: () => void = () => undefined;
+
+  constructor(world: World, host: Host, where: Where) {
+    this.#world = world;
+    this.#host = host;
+    this.#where = where;
+  }
+
+  watch(onRecord: (record: LeaseRecord | null) => void): void {
+    const { scheduler, api } = this.#world;
+    const show = (): void => {
+      this.#isDue = false;
+      const { lease } = api;
+      if (!api.isReachableFrom(this.#host) || Number(lease.version) <= this.#shownVersion) return;
+      this.#shownVersion = Number(lease.version);
+      onRecord(lease);
+    };
+    this.close = api.watch(() => {
+      if (this.#isDue) return;
+      this.#isDue = true;
+      scheduler.after(api.delayMs(), 'leaseWatch', this.#where, show);
+    });
+    const poll = (): void => {
+      onRecord(api.isReachableFrom(this.#host) ? api.lease : null);
+      scheduler.after(pollMs * this.#host.rate, 'leasePoll', this.#where, poll);
+    };
+    scheduler.after(api.delayMs(), 'leasePoll', this.#where, poll);
+  }
+
+  write(holder: string, version: string): Promise<'written' | 'conflict' | 'unavailable'> {
+    const { scheduler, api, chance } = this.#world;
+    return new Promise((resolve) => {
+      const giveUp = scheduler.after(requestTimeoutMs * this.#host.rate, 'leaseTimeout', this.#where, () => {
+        resolve('unavailable');
+      });
+      if (!api.isReachableFrom(this.#host)) return;
+      const host = this.#host;
+      scheduler.later(api.delayMs(), 'leaseWrite', () => {
+        if (!api.isReachableFrom(host)) return;
+        const written = api.writeHolder(holder, version, host.wallMs());
+        if (chance.happens(0.01)) return;
+        scheduler.after(api.delayMs(), 'leaseWritten', this.#where, () => {
+          giveUp();
+          resolve(written ? 'written' : 'conflict');
+        });
+      });
+    });
+  }
+}
+
+const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, voters }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, voters]);
+
+/** What a pod says of itself: news at once, the rest with the heartbeat, tried again while the API server is away. */
+export class SimulatedOwnPod implements OwnPod {
+  readonly #world: World;
+  readonly #host: Host;
+  readonly #where: Where;
+  #report: MemberReport | null = null;
+  #role: PodRole | null = null;
+  #written = '';
+  #onReported: (session: string) => void = () => undefined;
+  #onDiscard: (session: string) => void = () => undefined;
+  #isDue = false;
+
+  constructor(world: World, host: Host, where: Where) {
+    this.#world = world;
+    this.#host = host;
+    this.#where = where;
+  }
+
+  recorded(onRecord: (record: DiskRecord | null) => void): void {
+    const { api, scheduler } = this.#world;
+    scheduler.after(api.delayMs(), 'recorded', this.#where, () => {
+      if (!api.isReachableFrom(this.#host)) {
+        scheduler.after(retryMs, 'recorded', this.#where, () => this.recorded(onRecord));
+        return;
+      }
+      const report = api.memberLeases.get(this.#host.pod)?.report;
+      onRecord(report === undefined ? null : { session: report.session, promise: report.promise, position: report.position });
+    });
+  }
+
+  onReported(handler: (session: string) => void): void {
+    this.#onReported = handler;
+  }
+
+  onDiscard(handler: (session: string) => void): void {
+    this.#onDiscard = handler;
+  }
+
+  report(report: MemberReport): void {
+    if (this.#where.life?.dead === true) return;
+    const first = this.#report === null;
+    this.#report = report;
+    this.#host.reported(report);
+    if (first) this.#beat();
+    else if (gist(report) !== this.#written) this.#writeAfter(this.#world.chance.between(1, coalesceMs));
+  }
+
+  labelRole(role: PodRole): void {
+    this.#role = role;
+  }
+
+  #beat(): void {
+    this.#write();
+    this.#world.scheduler.after(heartbeatMs * this.#host.rate, 'heartbeat', this.#where, () => {
+      this.#beat();
+    });
+  }
+
+  #writeAfter(delayMs: number): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#world.scheduler.after(delayMs, 'report', this.#where, () => {
+      this.#isDue = false;
+      this.#write();
+    });
+  }
+
+  #write(): void {
+    const { api } = this.#world;
+    const report = this.#report;
+    if (report === null) return;
+    if (!api.isReachableFrom(this.#host)) return this.#writeAfter(retryMs);
+    const said = gist(report);
+    api.writeReport(report, said !== this.#written);
+    this.#written = said;
+    // The answer may be lost: the next heartbeat brings another.
+    if (!this.#world.chance.happens(0.02))
+      this.#world.scheduler.after(api.delayMs(), 'reported', this.#where, () => {
+        this.#onReported(report.session);
+        const discard = api.memberLeases.get(report.pod)?.discard ?? null;
+        if (discard !== null) this.#onDiscard(discard);
+      });
+    const labelledLeader = this.#role === 'leader';
+    if (api.pods.get(report.pod)?.labelledLeader !== labelledLeader) api.setPod(report.pod, { labelledLeader });
+  }
+}

@@ -1,0 +1,182 @@
+// The operator of a simulation: its real `plan` on what the simulated API server shows, its writes as requests that take their time.
+// It keeps nothing but ages, as the real one; a new process begins without them. Kubernetes objects are not simulated: it wants none.
+import type { ControlCluster } from '../../common/schema.ts';
+import type { ObservedLease, Observed } from '../../operator/core/observed.ts';
+import { plan, type Action } from '../../operator/core/plan.ts';
+import { controlCluster } from '../lib/control-cluster.ts';
+import { wallEpochMs } from './api-server.ts';
+import { count, type World } from './world.ts';
+
+export const clusterName = 'trading';
+const lookAgainMs = 2000;
+const noticeMs = 50;
+
+interface Sighting {
+  readonly sign: string;
+  readonly atMs: number;
+  readonly proven: boolean;
+}
+
+/** Parsing a specification is slow, and it is the same in many runs. */
+const clusters = new Map<string, ControlCluster>();
+function clusterOf(world: World): ControlCluster {
+  const { members, replicas, startupPolicy } = world.swarm;
+  const name = JSON.stringify([members, replicas, startupPolicy]);
+  const known = clusters.get(name);
+  if (known !== undefined) return known;
+  const spec = { members, disasterRecovery: { replicas }, startup: { policy: startupPolicy, timeout: '5s' } };
+  const made = controlCluster(spec, { name: clusterName, generation: 1, creationTimestamp: new Date(wallEpochMs).toISOString() });
+  clusters.set(name, made);
+  return made;
+}
+
+export class SimulatedOperator {
+  readonly #world: World;
+  #life = { dead: true };
+  #seen = new Map<string, Sighting>();
+  #statusWrittenMs = Number.NEGATIVE_INFINITY;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #dueAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(world: World) {
+    this.#world = world;
+    world.api.watch(() => {
+      this.#lookAfter(noticeMs);
+    });
+  }
+
+  start(): void {
+    if (!this.#life.dead) return;
+    this.#life = { dead: false };
+    this.#seen = new Map();
+    this.#statusWrittenMs = this.#askedMs = Number.NEGATIVE_INFINITY;
+    this.#dueAtMs = Number.POSITIVE_INFINITY;
+    this.#lookAfter(noticeMs);
+  }
+
+  /** What it has asked for may still be carried out. */
+  kill(): void {
+    this.#life.dead = true;
+  }
+
+  #lookAfter(patienceMs: number): void {
+    const { scheduler } = this.#world;
+    const delayMs = Math.max(patienceMs, noticeMs);
+    const atMs = scheduler.nowMs + delayMs;
+    if (this.#life.dead || this.#dueAtMs <= atMs) return;
+    this.#dueAtMs = atMs;
+    const life = this.#life;
+    scheduler.after(delayMs, 'operator', { life }, () => {
+      // A look that is due earlier came instead.
+      if (this.#dueAtMs !== atMs) return;
+      this.#dueAtMs = Number.POSITIVE_INFINITY;
+      this.#look();
+      this.#lookAfter(lookAgainMs);
+    });
+  }
+
+  #look(): void {
+    if (this.#world.api.away) return;
+    const version = this.#world.api.statusVersion;
+    for (const action of plan(this.#observe())) this.#carryOut(action, version);
+  }
+
+  #carryOut(action: Action, statusVersion: number): void {
+    const { api, scheduler, trace } = this.#world;
+    const request = (kind: string, run: () => void): void => {
+      scheduler.later(api.delayMs(), kind, () => {
+        if (!api.away) run();
+      });
+    };
+    switch (action.kind) {
+      case 'writeStatus':
+        this.#statusWrittenMs = scheduler.nowMs;
+        return request('writeStatus', () => {
+          if (!api.writeStatus(action.status, statusVersion)) this.#lookAfter(noticeMs);
+        });
+      case 'openRound':
+        return request('openRound', () => {
+          if (!api.freeLease(action.lease.resourceVersion, action.round)) return;
+          count(this.#world, `operator: openRound ${action.round.claim}`);
+          if (action.round.claim === 'forced') this.#world.oracles.losses.forced(action.round.generation);
+          trace.say(scheduler.nowMs, 'operator', `opens round ${String(action.round.number)}: ${action.round.designated}`);
+        });
+      case 'clearLease':
+        return request('clearLease', () => {
+          if (!api.freeLease(action.lease.resourceVersion, null)) return;
+          count(this.#world, 'operator: clearLease');
+          trace.say(scheduler.nowMs, 'operator', `clears the Lease: ${action.event.message}`);
+        });
+      case 'unlabelLeader':
+        return request('unlabelLeader', () => {
+          api.setPod(action.pod, { labelledLeader: false });
+        });
+      case 'consumeOrder':
+        return request('consumeOrder', () => {
+          count(this.#world, `operator: ${action.event.reason}`);
+          trace.say(scheduler.nowMs, 'operator', action.event.message);
+          api.setPod(action.pod, { orders: { forceStart: false, discardLocal: false } });
+        });
+      case 'tellToDiscard':
+        return request('tellToDiscard', () => {
+          api.tellToDiscard(action.lease.name, action.session);
+        });
+      case 'askWhy':
+        this.#askedMs = scheduler.nowMs;
+        return;
+      case 'planAgain':
+        return this.#lookAfter(action.afterMs);
+      // Events are for people; there are no objects and no roll-outs here.
+      case 'recordEvent':
+      case 'applyObject':
+      case 'deleteObject':
+      case 'deletePod':
+        return;
+    }
+  }
+
+  #observe(): Observed {
+    const { api, scheduler, chance, swarm } = this.#world;
+    const { nowMs } = scheduler;
+    const member = (name: string): ObservedLease => {
+      const lease = api.memberLeases.get(name);
+      const report = lease?.report ?? null;
+      return { ...this.#lease(name, String(lease?.renewal ?? 0)), report, discard: lease?.discard ?? null };
+    };
+    const sets = swarm.replicas > 0 ? [clusterName, `${clusterName}-dr`] : [clusterName];
+    return {
+      cluster: { ...clusterOf(this.#world), status: api.status },
+      nowMs: wallEpochMs + nowMs,
+      freshId: `cluster-${chance.nonce()}`,
+      desired: { kind: 'objects', objects: [] },
+      warnings: [],
+      memberSelector: 'selector',
+      live: new Map(),
+      appliedAgoMs: new Map(),
+      refusals: new Map(),
+      pods: [...api.pods.values()],
+      statefulSets: sets.map((name) => ({ name, updateRevision: 'r1' })),
+      leaderLease: {
+        ...this.#lease(`${clusterName}-leader`, `${api.lease.holder}/${String(api.renewal)}`),
+        resourceVersion: api.lease.version,
+        holder: api.lease.holder,
+        acquiredAtMs: api.acquiredAtMs,
+        round: api.lease.round,
+      },
+      memberLeases: [...api.memberLeases.keys()].map(member),
+      statusAgeMs: nowMs - this.#statusWrittenMs,
+      askedAgoMs: nowMs - this.#askedMs,
+      answers: new Map(),
+    };
+  }
+
+  /** Its age since this process saw it change, as the real clock of Leases has it. */
+  #lease(name: string, sign: string): ObservedLease {
+    const { nowMs } = this.#world.scheduler;
+    const before = this.#seen.get(name);
+    const sighting = before?.sign === sign ? before : { sign, atMs: nowMs, proven: before !== undefined };
+    this.#seen.set(name, sighting);
+    const age = { ageMs: nowMs - sighting.atMs, proven: sighting.proven };
+    return { name, resourceVersion: sign, holder: '', acquiredAtMs: null, ...age, round: null, report: null, discard: null };
+  }
+}

@@ -1,0 +1,128 @@
+// One run: a world from a seed, a phase with faults, then none, and the judgement. A pure function of the seed and of what is changed in its swarm.
+// Runs one at a time in a thread: a rejected promise that nobody takes is a violation of the run that is under way.
+import { drPodName, memberPodName } from '../../common/names.ts';
+import { ApiServer } from './api-server.ts';
+import { Chance } from './chance.ts';
+import { Client, type HistoryEntry } from './client.ts';
+import { describeHosts, isEqual, isSettled, judgeStates } from './convergence.ts';
+import { Faults } from './faults.ts';
+import { Host } from './host.ts';
+import { Network } from './network.ts';
+import { Oracles } from './oracles.ts';
+import { Scheduler } from './scheduler.ts';
+import { clusterName, SimulatedOperator } from './simulated-operator.ts';
+import { StreamServer } from './stream-server.ts';
+import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
+import { Trace } from './trace.ts';
+import { complain, type Violation, type World } from './world.ts';
+
+/** From the end of the last fault until all is equal. */
+const convergenceLimitMs = 90_000;
+const lookMs = 200;
+
+export interface RunResult {
+  readonly seed: number;
+  readonly swarm: Swarm;
+  readonly violation: Violation | null;
+  readonly traceHash: string;
+  readonly steps: number;
+  readonly simulatedMs: number;
+  readonly acknowledgedUid: number;
+  readonly counts: ReadonlyMap<string, number>;
+  readonly history: readonly HistoryEntry[];
+}
+
+export async function simulate(
+  seed: number,
+  changes: SwarmChanges = {},
+  write: ((line: string) => void) | null = null,
+): Promise<RunResult> {
+  const chance = new Chance(seed);
+  const swarm = drawSwarm(chance, changes);
+  const world = createWorld(chance, swarm, new Trace(write));
+  const onRejection = (error: unknown): void => {
+    complain(world, 'defect', `nobody took the rejection ${error instanceof Error ? (error.stack ?? '') : String(error)}`);
+  };
+  process.on('unhandledRejection', onRejection);
+  try {
+    const history = await run(world);
+    const { scheduler, trace, oracles, counts, violation } = world;
+    const { steps, nowMs } = scheduler;
+    return {
+      seed,
+      swarm,
+      violation,
+      traceHash: trace.hash,
+      steps,
+      simulatedMs: nowMs,
+      acknowledgedUid: oracles.acknowledged.uid,
+      counts,
+      history,
+    };
+  } finally {
+    process.off('unhandledRejection', onRejection);
+  }
+}
+
+function createWorld(chance: Chance, swarm: Swarm, trace: Trace): World {
+  const scheduler = new Scheduler(chance, trace);
+  const hosts: Host[] = [];
+  const order = Array.from({ length: swarm.members }, (_, at) => memberPodName(clusterName, at));
+  const world: { -readonly [Part in keyof World]: World[Part] } = {
+    chance,
+    scheduler,
+    trace,
+    swarm,
+    hosts,
+    order,
+    stream: new StreamServer(),
+    violation: null,
+    counts: new Map(),
+  } as unknown as World;
+  world.network = new Network(world);
+  world.api = new ApiServer(world);
+  world.oracles = new Oracles({
+    durability: swarm.durability,
+    complain: (invariant, message) => {
+      complain(world, invariant, message);
+    },
+    nowMs: () => scheduler.nowMs,
+  });
+  for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
+  for (let at = 0; at < swarm.replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
+  return world;
+}
+
+async function run(world: World): Promise<HistoryEntry[]> {
+  const { scheduler, swarm, chance } = world;
+  const operator = new SimulatedOperator(world);
+  operator.start();
+  for (const host of world.hosts) {
+    host.replacePod();
+    host.startAfter(chance.between(0, 500));
+  }
+  let asking = true;
+  const clients = Array.from({ length: swarm.clients }, (_, at) => new Client(world, at, () => asking));
+  const faults = new Faults(world, operator);
+  let isOver = false;
+  scheduler.later(swarm.faultPhaseMs, 'heal', () => {
+    world.trace.say(scheduler.nowMs, '***', 'all faults are over');
+    faults.heal();
+    const sinceMs = scheduler.nowMs;
+    const look = (): void => {
+      if (isSettled(world)) asking = false;
+      if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world)) isOver = true;
+      else if (scheduler.nowMs - sinceMs > convergenceLimitMs) complain(world, 'convergence', describeHosts(world));
+      else scheduler.later(lookMs, 'look', look);
+    };
+    look();
+  });
+  await scheduler.run(() => isOver || world.violation !== null);
+  if (world.violation === null) {
+    judgeStates(world);
+    world.oracles.conclude();
+  }
+  for (const host of world.hosts) host.process?.end();
+  world.trace.mixText(String(world.oracles.acknowledged.tip?.hash));
+  return clients.flatMap(({ history }) => history);
+}

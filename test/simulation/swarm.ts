@@ -1,0 +1,126 @@
+// What one seed is a run of: which faults are on and how often they come, how large the cluster is, how fast its network and disks are.
+// Drawn whole from the seed before anything happens. Most runs have few kinds of faults: rare meetings of two are then frequent somewhere.
+import type { Chance } from './chance.ts';
+
+export const faultKinds = [
+  'kill',
+  'powerLoss',
+  'allDown',
+  'podDeleted',
+  'stop',
+  'pause',
+  'natsCut',
+  'oneWayCut',
+  'partition',
+  'apiCut',
+  'apiAway',
+  'leaseTwice',
+  'leaseLate',
+  'streamAway',
+  'streamLosesEnd',
+  'streamLost',
+  'readerStall',
+  'diskFull',
+  'diskSlow',
+  'syncFails',
+  'clockJump',
+  'operatorAway',
+  'operatorRestart',
+  'diskReplaced',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+/** Kinds that the programs do not withstand yet: drawn, and left out unless they are asked for. */
+export const futureFaults: readonly FaultKind[] = ['diskReplaced'];
+
+export interface Swarm {
+  readonly members: number;
+  readonly replicas: number;
+  readonly durability: 'Quorum' | 'Leader';
+  readonly divergedMember: 'Archive' | 'Block';
+  readonly startupPolicy: 'All' | 'Quorum';
+  readonly segmentBytes: number;
+  readonly network: {
+    readonly minMs: number;
+    readonly maxMs: number;
+    readonly slowRate: number;
+    readonly slowMs: number;
+    readonly lossRate: number;
+    readonly doubleRate: number;
+  };
+  readonly disk: { readonly operationMs: number; readonly syncMs: number };
+  readonly stream: {
+    readonly lossRate: number;
+    readonly answerLossRate: number;
+    readonly lateCopyRate: number;
+    readonly staleRate: number;
+  };
+  /** Of the monotonic clocks: real milliseconds in a millisecond. */
+  readonly drift: number;
+  readonly clients: number;
+  readonly thinkMs: number;
+  readonly keys: number;
+  readonly faults: readonly FaultKind[];
+  readonly faultGapMs: number;
+  readonly faultPhaseMs: number;
+}
+
+/** What a caller wants otherwise than the seed says. */
+export interface SwarmChanges {
+  readonly without?: readonly FaultKind[];
+  readonly only?: readonly FaultKind[];
+  readonly faultPhaseMs?: number;
+  readonly clients?: number;
+  readonly calmNetwork?: boolean;
+  readonly withFuture?: boolean;
+}
+
+const rate = (chance: Chance, max: number): number => (chance.happens(0.5) ? 0 : chance.between(0, max));
+
+export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
+  const faultShare = chance.pick([0.1, 0.2, 0.2, 0.4, 0.8]);
+  const drawn: Swarm = {
+    members: chance.pick([1, 3, 3, 3, 3, 3, 3, 5]),
+    replicas: chance.pick([0, 0, 0, 1, 2]),
+    durability: chance.happens(0.05) ? 'Leader' : 'Quorum',
+    divergedMember: chance.happens(0.1) ? 'Block' : 'Archive',
+    startupPolicy: chance.happens(0.5) ? 'All' : 'Quorum',
+    segmentBytes: chance.pick([1024, 4096, 65_536]),
+    network: {
+      minMs: 0.2,
+      maxMs: chance.pick([1, 5, 50]),
+      slowRate: rate(chance, 0.05),
+      slowMs: chance.pick([200, 1000, 5000]),
+      lossRate: rate(chance, 0.05),
+      doubleRate: rate(chance, 0.05),
+    },
+    disk: { operationMs: 0.05, syncMs: chance.pick([0.5, 5, 20]) },
+    stream: {
+      lossRate: rate(chance, 0.05),
+      answerLossRate: rate(chance, 0.1),
+      lateCopyRate: rate(chance, 0.05),
+      staleRate: rate(chance, 0.1),
+    },
+    drift: rate(chance, 0.05),
+    clients: chance.pick([1, 2, 3, 4]),
+    thinkMs: chance.pick([30, 100, 300]),
+    keys: chance.pick([1, 2, 4]),
+    faults: chance.some(faultKinds, faultShare),
+    faultGapMs: chance.pick([200, 600, 1500]),
+    faultPhaseMs: chance.pick([3000, 6000, 12_000]),
+  };
+  return changed(drawn, changes);
+}
+
+function changed(drawn: Swarm, { without = [], only = faultKinds, faultPhaseMs, clients, calmNetwork, withFuture }: SwarmChanges): Swarm {
+  const future = withFuture === true ? [] : futureFaults;
+  const faults = drawn.faults.filter((kind) => only.includes(kind) && !without.includes(kind) && !future.includes(kind));
+  const calm =
+    calmNetwork === true
+      ? {
+          network: { ...drawn.network, slowRate: 0, lossRate: 0, doubleRate: 0 },
+          stream: { lossRate: 0, answerLossRate: 0, lateCopyRate: 0, staleRate: 0 },
+        }
+      : {};
+  return { ...drawn, ...calm, faults, faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs, clients: clients ?? drawn.clients };
+}
