@@ -8,7 +8,7 @@ import { decodeRequest, encodeJson, packFrames, type PeerRequest } from './core/
 import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
 import { leaderOf, memberReport, roleView } from './member-report.ts';
-import type { ArchivedTail, Journal, Peers } from './ports.ts';
+import type { ArchivedCopy, ArchivedTail, Journal, Peers } from './ports.ts';
 import { tickMs, type Runtime } from './runtime.ts';
 
 const readTimeoutMs = 5000;
@@ -128,7 +128,7 @@ export class LocalProcess implements ControlProcess {
     return memberReport(this.#member, this.#options);
   }
 
-  archives(): Promise<ArchivedTail[]> {
+  archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
     return this.#options.journal.archives();
   }
 

@@ -159,9 +159,9 @@ describe.each([
     const third = framesAfter(null, 4, 'c');
     await journal.write({ frames: logged(third) });
     expect((await openAndScan()).hashes).toEqual(third.map(({ hash }) => hash));
-    expect((await journal.archives()).map(({ firstUid, lastUid }) => [firstUid, lastUid])).toEqual([
-      [1, 16],
-      [8, 30],
+    expect(await journal.archives()).toMatchObject([
+      { firstUid: 1, lastUid: 16 },
+      { firstUid: 8, lastUid: 30 },
     ]);
   });
 
