@@ -244,17 +244,15 @@ export class MemoryJournal implements Journal {
   async installSnapshot(id: string): Promise<ArchivedTail | null> {
     const { disk } = this;
     const { received } = disk;
+    disk.received = null;
     const decoded = received?.id === id ? await decodedSnapshot(received.bytes) : null;
-    if (received === null || decoded?.id !== id) {
-      disk.received = null;
-      throw new AppError('journal_corrupt', `snapshot ${id} does not verify`);
-    }
+    if (decoded?.id !== id) throw new AppError('journal_corrupt', `snapshot ${id} does not verify`);
     return this.#push((part) => {
       if (part === 'promise') return null;
       const parted = disk.frames.findIndex(({ frame }) => !holds(decoded.head, frame));
       const tail = this.#archive(parted === -1 ? [] : disk.frames.slice(parted));
       if (part === 'archive') return null;
-      Object.assign(disk, { base: decoded.head.position, frames: [], checkpoints: [decoded], received: null });
+      Object.assign(disk, { base: decoded.head.position, frames: [], checkpoints: [decoded] });
       return tail;
     });
   }
