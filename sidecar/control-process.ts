@@ -9,7 +9,8 @@ import { decodeRequest, encodeJson, packFrames, type PeerRequest } from './core/
 import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
 import { leaderOf, memberReport, roleView } from './member-report.ts';
-import type { ArchivedTail, Clock, Journal, Peers } from './ports.ts';
+import { offerSnapshot, snapshotPart } from './snapshot-exchange.ts';
+import type { ArchivedCopy, ArchivedTail, Clock, Journal, Peers } from './ports.ts';
 import { tickMs, type Runtime } from './runtime.ts';
 
 const readTimeoutMs = 5000;
@@ -132,7 +133,7 @@ export class LocalProcess implements ControlProcess {
     return memberReport(this.#member, this.#options);
   }
 
-  archives(): Promise<ArchivedTail[]> {
+  archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
     return this.#options.journal.archives();
   }
 
@@ -167,13 +168,23 @@ export class LocalProcess implements ControlProcess {
       case 'locate':
         return encodeJson(locate(this.#member.log, request.index));
       case 'frames': {
-        const frames = await this.#options.journal.read(request.fromIndex, fetchBytes);
+        const frames = await this.#options.journal.read(request.fromIndex, fetchBytes).catch(unlessCompacted);
         return packFrames(frames.map(({ frame }) => frame.bytes));
       }
+      case 'snapshot':
+        return encodeJson(await offerSnapshot(this.#options.journal, this.#member));
+      case 'snapshotPart':
+        return snapshotPart(this.#options.journal, request.id, request.offset);
       case undefined:
         return encodeJson({ kind: 'refused', code: 'invalid_request', detail: 'The request is not of a known form.' });
     }
   }
+}
+
+/** Who asks for frames that are compacted is told that there are none: it takes a snapshot. */
+function unlessCompacted(error: unknown): [] {
+  if (isAppError(error) && error.code === 'compacted') return [];
+  throw error;
 }
 
 /** A read that got no answer has no outcome to know of. */

@@ -1,9 +1,11 @@
 // What the runtime needs from the world: one small interface for each adapter, owned here by their consumer.
 // The adapters (journal/, stream/, kube/) implement them and do not know each other; main.ts wires.
+import type { Position } from '../common/position.ts';
 import type { MemberReport, StartRound } from '../common/report.ts';
 import type { PodRole } from '../common/names.ts';
 import type { Frame } from './core/frame.ts';
 import type { DiskRecord, HardState } from './core/hard-state.ts';
+import type { EpochSpan, SnapshotHead, StateRecord } from './core/snapshot.ts';
 
 /** Time and chance, so that a simulation can give its own. */
 export interface Clock {
@@ -30,7 +32,9 @@ export interface JournalWrite {
   readonly frames?: readonly LoggedFrame[];
 }
 
+/** A tail that a rewind or a snapshot took out of the log (I5): changes of one member that the cluster does not have. */
 export interface ArchivedTail {
+  readonly kind: 'diverged';
   readonly id: string;
   readonly firstUid: number;
   readonly lastUid: number;
@@ -38,16 +42,87 @@ export interface ArchivedTail {
   readonly sha256: string;
 }
 
+/** A compressed copy of the state, or of the log of a journal that has no checkpoint yet (K12). */
+export interface ArchivedCopy {
+  readonly kind: 'copy';
+  readonly id: string;
+  /** Wall clock, as the caller said. */
+  readonly timeMs: number;
+  /** The last change that it holds. */
+  readonly uid: number;
+  readonly sha256: string;
+}
+
+/** What `archiveCopy` keeps: at most `count` copies, the new one included, and none older than `ageMs` but the new one. */
+export interface CopyRetention {
+  readonly count: number;
+  readonly ageMs: number;
+}
+
+/** Where the log begins: what lies before its first frame. The empty position and no history when it begins with frame 1. */
+export interface LogBase {
+  readonly position: Position;
+  /** Epochs up to `position`. */
+  readonly history: readonly EpochSpan[];
+}
+
+/** Frames that the disk has damaged. `hash` is that of frame `toIndex`, as what stands behind names it: it tells the right frames from all others. */
+export interface DamagedFrames {
+  readonly fromIndex: number;
+  readonly toIndex: number;
+  readonly hash: string;
+}
+
+/** A checkpoint on its way to another member. `id` is its SHA-256: the same state at the same frame has the same id everywhere. */
+export interface Snapshot {
+  readonly id: string;
+  readonly bytes: number;
+  readonly head: SnapshotHead;
+}
+
+/** What is here of a snapshot that is being received. */
+export interface PartialSnapshot {
+  readonly id: string;
+  readonly bytes: number;
+}
+
+/** Order of use: `repair` while there is `damage`; `checkpoint` and `checkpointState`; `recovered` to its end; then all else. */
 export interface Journal {
-  /** What is on disk after a torn tail was cut. Frames are yielded in order of index from 1, each verified against its checksum and the chain. Throws AppError journal_corrupt or journal_version. Read once and to its end, before the first write or read. */
+  /** Empty in a sound journal. Nothing but `repair` and `close` may be called while it is not. */
+  readonly damage: readonly DamagedFrames[];
+  /** Puts the frames of one entry of `damage`, all of them in order, back in their place. Rejects with AppError journal_corrupt when they are not those, disk_full when there is no room; nothing is changed then. */
+  repair(frames: readonly Frame[]): Promise<void>;
+  /** The newest one: what `checkpointState` gives is the state at its position. `null`: the state is empty and begins with frame 1. */
+  readonly checkpoint: SnapshotHead | null;
+  /** Records of `checkpoint` as it is at the call, in the order of a snapshot. Rejects with AppError journal_corrupt. */
+  checkpointState(): AsyncIterable<StateRecord>;
+  /** Changes with `compact` and `installSnapshot`. At or before the position of `checkpoint`. */
+  readonly base: LogBase;
+  /** What is on disk after a torn tail was cut: all frames after `base`, also those that `checkpoint` holds already, in order of index, each verified against its checksum and the chain. Throws AppError journal_corrupt or journal_version. Read once and to its end, before the first write or read. */
   recovered(): AsyncIterable<LoggedFrame>;
   /** The one on disk. */
   readonly hardState: HardState;
-  /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full: nothing of this step is kept but, perhaps, its hard state (see `hardState`), and the steps that were queued behind it are rejected with it; queue_full, when too much waits; stopping, after `close`. An fsync that fails, or a frame that does not continue the log, ends the process. */
+  /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full: nothing of this step is kept but, perhaps, its hard state (see `hardState`), and the steps that were queued behind it are rejected with it; queue_full, when too much waits; stopping, after `close`. An fsync that fails, a frame that does not continue the log, or a truncation to where no state can be built from (before the oldest checkpoint of a compacted log), ends the process. */
   write(step: JournalWrite): Promise<ArchivedTail | null>;
-  /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: rejects with AppError journal_corrupt. */
+  /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: rejects with AppError journal_corrupt; with compacted when `fromIndex` is not after `base`. */
   read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]>;
-  archives(): Promise<ArchivedTail[]>;
+  /** Makes the checkpoint at frame `index`, which is durable and acknowledged; writes go on meanwhile, only a truncation waits. Resolves with `checkpoint`, which is that one or was at or beyond it already. Rejects with AppError disk_full, journal_corrupt, or internal_error when the worker broke. */
+  makeCheckpoint(index: number): Promise<SnapshotHead>;
+  /** Removes whole segments that lie at or before the older of two checkpoints. Resolves with the first index that is still here. */
+  compact(): Promise<number>;
+  /** The newest checkpoint as a snapshot. */
+  snapshot(): Snapshot | null;
+  /** At most `maxBytes` of the snapshot; `null` when it is not here any more: the receiver begins anew with another. The receiver verifies. */
+  readSnapshot(id: string, offset: number, maxBytes: number): Promise<Uint8Array | null>;
+  receivedSnapshot(): PartialSnapshot | null;
+  /** Takes the next bytes of a snapshot; another id than that of `receivedSnapshot` drops what was there. Resolves with the offset that is wanted next: a chunk with another offset changes nothing. Rejects with AppError invalid_request past `totalBytes` or the limit of a snapshot, disk_full. */
+  receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number>;
+  /** Puts a whole received snapshot in the place of the log, in order with the writes. Changes of the log that it does not hold are archived first (I5). Rejects with AppError journal_corrupt when it does not verify, and drops it; with disk_full. `checkpoint`, `base` and `checkpointState` are those of the snapshot then. */
+  installSnapshot(id: string): Promise<ArchivedTail | null>;
+  /** Diverged tails in order of their first UID, then copies in order of their time. */
+  archives(): Promise<(ArchivedTail | ArchivedCopy)[]>;
+  /** Archives the newest checkpoint, or the log when there is none, compressed; then removes what `retention` does not keep. `null` when there is nothing to copy. Rejects with AppError disk_full, journal_corrupt. */
+  archiveCopy(timeMs: number, retention: CopyRetention): Promise<ArchivedCopy | null>;
   close(): Promise<void>;
 }
 

@@ -7,11 +7,12 @@ import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
 import { decodeMessage, encodeJson } from './core/message.ts';
 import { fetchFrames, locateEnd } from './peer-calls.ts';
-import type { Member, MemberConfig } from './core/state.ts';
-import type { Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
+import { receiveSnapshot } from './snapshot-exchange.ts';
+import { carryOver, type Member, type MemberConfig } from './core/state.ts';
+import type { ArchivedTail, Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
-import { instantOf, recoverMember, reloadMember } from './recovery.ts';
-import { memberReport, outlineOf } from './member-report.ts';
+import { checkpointAndCompact, instantOf, recoverMember, renewMember } from './recovery.ts';
+import { StatusBoard } from './status-board.ts';
 
 export const tickMs = 50;
 const reloadDelayMs = 1000;
@@ -44,15 +45,12 @@ export class Runtime {
   #running = false;
   readonly #submissions = new Callers<SubmitResult>();
   readonly #reads = new Callers<ReadResult>();
-  readonly #listeners = new Set<() => void>();
+  readonly #board: StatusBoard;
   #publishing: AbortController | null = null;
   #readerGeneration = 0;
-  #shown = '';
   /** Settles when all that was given to the journal is durable or refused. */
   #journalDrained: Promise<void> = Promise.resolve();
   #cancelTick: () => void = () => undefined;
-  #order: readonly string[] = [];
-  #connectionProblem: string | null = null;
   /** What the member Lease held before this process wrote to it; `null` until the API server has answered. */
   #record: Input | null = null;
 
@@ -60,6 +58,7 @@ export class Runtime {
     this.#ports = ports;
     this.#options = options;
     this.#member = member;
+    this.#board = new StatusBoard(ports.ownPod, options);
   }
 
   /** Reads the journal and is ready to start. Rejects as `Journal.recovered` does. */
@@ -100,19 +99,16 @@ export class Runtime {
 
   /** Electable members in the order of failover.csv. */
   setOrder(members: readonly string[]): void {
-    this.#order = members;
     this.input({ kind: 'order', members });
   }
 
   /** Why NATS cannot be reached, in a sentence for people; `null` when it can. */
   setConnection(problem: string | null): void {
-    this.#connectionProblem = problem;
     this.input({ kind: 'connection', problem });
   }
 
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#board.onChange(listener);
   }
 
   /** Commits on this member, which must lead. */
@@ -142,7 +138,7 @@ export class Runtime {
       return this.#ports.crash(error);
     }
     this.#running = false;
-    this.#publishStatus();
+    this.#board.show(this.#member);
   }
 
   #perform(effect: Effect): void {
@@ -159,15 +155,29 @@ export class Runtime {
       case 'abortPublish':
         return this.#publishing?.abort();
       case 'fetch':
-        return this.#settle(fetchFrames(peers, effect.from, effect.fromIndex), (frames) => ({
+        return this.#settle(fetchFrames(peers, effect.from, effect.fromIndex), (some) => ({
           kind: 'fetched',
           token: effect.token,
-          frames: frames ?? [],
+          frames: some ?? [],
         }));
       case 'load':
         return this.#load(effect.token, effect.fromIndex);
       case 'locate':
         return this.#settle(locateEnd(peers, effect.leader, effect.index), (end) => ({ kind: 'located', token: effect.token, end }));
+      case 'checkpoint':
+        return this.#settle(checkpointAndCompact(this.#ports.journal, effect.index), (done) => ({
+          kind: 'checkpointed',
+          token: effect.token,
+          done,
+        }));
+      case 'fetchSnapshot':
+        return this.#settle(receiveSnapshot(this.#ports.journal, peers, effect.from), (received) => ({
+          kind: 'snapshotFetched',
+          token: effect.token,
+          received,
+        }));
+      case 'installSnapshot':
+        return this.#reload('a snapshot takes the place of the log', 0, effect.id);
       case 'send':
         return peers.send(effect.to, encodeJson(effect.message));
       case 'writeLease':
@@ -205,7 +215,7 @@ export class Runtime {
     const member = this.#member;
     this.#journalDrained = this.#ports.journal.write(journalStep).then(
       (archived) => {
-        if (archived !== null) this.#ports.log.warn({ ...archived }, 'discarded changes archived');
+        this.#noteArchived(archived);
         if (member === this.#member) this.input({ kind: 'persisted', token });
       },
       (error: unknown) => {
@@ -217,6 +227,10 @@ export class Runtime {
       },
     );
   }
+
+  readonly #noteArchived = (tail: ArchivedTail | null): void => {
+    if (tail !== null) this.#ports.log.warn({ ...tail }, 'discarded changes archived');
+  };
 
   #readStream(afterSeq: number, hash: string): void {
     const generation = (this.#readerGeneration += 1);
@@ -251,7 +265,7 @@ export class Runtime {
   }
 
   /** Everybody who waits is told that the outcome is unknown; then the core begins anew with what the disk has. */
-  #reload(reason: string, delayMs: number): void {
+  #reload(reason: string, delayMs: number, snapshot: string | null = null): void {
     this.#ports.log.warn({ reason }, 'reloads from the journal');
     const old = this.#member;
     old.reloading = true;
@@ -259,10 +273,7 @@ export class Runtime {
     this.#submissions.answerAll({ kind: 'refused', code: 'outcome_unknown', detail: 'this member reloads its journal' });
     this.#reads.answerAll({ kind: 'refused', code: 'no_leader', detail: 'this member reloads its journal' });
     this.#ports.clock.after(delayMs, () => {
-      // A write of nothing is durable only after all the steps before it.
-      this.#ports.journal
-        .write({})
-        .then(() => reloadMember(this.#ports.journal, this.#options.member))
+      renewMember(this.#ports.journal, this.#options.member, snapshot, this.#noteArchived)
         .then((member) => this.#replace(old, member))
         .catch((error: unknown) => {
           if (!isAppError(error)) return this.#ports.crash(error);
@@ -272,29 +283,9 @@ export class Runtime {
   }
 
   #replace(old: Member, member: Member): void {
-    member.lease.observe(old.lease.record, this.#ports.clock.nowMs());
-    // This process goes on: it keeps its place in the round, and what it had joined.
-    member.join = old.join;
-    member.followed = old.followed;
-    member.synced = old.synced;
-    member.stopping = old.stopping;
-    member.opened = old.opened;
-    if (old.disk === 'registered') member.disk = 'registered';
+    carryOver(member, old);
     this.#member = member;
     if (this.#record !== null) this.input(this.#record);
-    this.input({ kind: 'order', members: this.#order });
-    this.input({ kind: 'connection', problem: this.#connectionProblem });
-  }
-
-  /** Tells Kubernetes and the listeners what changed; nothing when nothing did. */
-  #publishStatus(): void {
-    const m = this.#member;
-    const shown = outlineOf(m);
-    if (shown === this.#shown) return;
-    this.#shown = shown;
-    // The record of the process before stands until this one knows which disk it has.
-    if (m.disk === 'registering' || m.disk === 'registered') this.#ports.ownPod.report(memberReport(m, this.#options));
-    this.#ports.ownPod.labelRole(m.config.kind === 'dr' ? 'dr' : m.role.kind === 'leader' ? 'leader' : 'follower');
-    for (const listener of this.#listeners) listener();
+    else this.input({ kind: 'tick' });
   }
 }

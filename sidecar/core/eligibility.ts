@@ -40,6 +40,7 @@ export function ownReport(m: Member, round: number): MessageOf<'report'> {
     incarnation: m.disk === 'registered' ? m.hardState.incarnation : '',
     promise: m.durable.promise,
     position: m.durable.position,
+    baseIndex: m.log.baseIndex,
     eligible: isEligible(m),
     synced: m.synced,
     round,

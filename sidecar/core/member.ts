@@ -3,11 +3,11 @@
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { campaign, onCandidatePublished, onLastSeq, onLoaded, onVoteAnswer, progress, stepDown, tickCandidate } from './election.ts';
 import type { Effect, Input, Instant } from './io.ts';
-import { decideJoin } from './join.ts';
+import { discardLocal, judge, onForeign, onLocated } from './joining.ts';
 import { advance, onPublished, onSubmit, tickLeader } from './leadership.ts';
 import { onRead } from './reads.ts';
-import type { LocatedEnd, Message, MessageOf } from './message.ts';
-import { assemble, onFetched, onStreamFrame, onStreamRestarted, rewindTo, seek, startReading } from './reader.ts';
+import type { Message, MessageOf } from './message.ts';
+import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { checkpointWhenDue, onCheckpointed } from './checkpointing.ts';
 import { promiseGeneration } from './generation.ts';
@@ -17,7 +17,7 @@ import { isKnown } from './quorum.ts';
 import { onVoteRequest } from './vote.ts';
 import { beginToStop, handOver } from './hand-over.ts';
 import { ownReport } from './eligibility.ts';
-import { acknowledge, clusterIdOf, hearsLeader, inRound, isElectable, newToken, note, sawEpoch, type Join, type Member } from './state.ts';
+import { acknowledge, clusterIdOf, hearsLeader, inRound, isElectable, note, sawEpoch, type Member } from './state.ts';
 
 export function step(m: Member, input: Input, now: Instant): Effect[] {
   m.now = now;
@@ -39,6 +39,9 @@ function refuseCaller(m: Member, input: Input): void {
   if (input.kind === 'submit') m.effects.push({ kind: 'answer', id: input.id, result });
   if (input.kind === 'read') m.effects.push({ kind: 'answerRead', id: input.id, result });
   if (input.kind === 'handOver') beginToStop(m);
+  if (input.kind === 'order') m.order = input.members;
+  if (input.kind === 'connection') m.connectionProblem = input.problem;
+  if (input.kind === 'lease') m.lease.observe(input.record, m.now.nowMs);
 }
 
 function dispatch(m: Member, input: Input): void {
@@ -207,15 +210,6 @@ function onMessage(m: Member, message: Message): void {
   }
 }
 
-/** A volume of another cluster is in the place of the sender's, or of the own. Nothing that is said across counts; who starts here is blocked. */
-function onForeign(m: Member, message: Message): void {
-  if (message.kind !== 'heartbeat' || !message.opened || m.join.kind !== 'undecided') return;
-  const facts = { leaderHasLocalEnd: false, localHasLeaderEnd: false, divergedMember: m.config.divergedMember };
-  const ids = { localClusterId: m.log.clusterId, leaderClusterId: message.clusterId };
-  const decision = decideJoin({ ...facts, ...ids, local: m.log.position(), leader: message.position });
-  if (decision.kind === 'blocked') block(m, decision, message.position.uid);
-}
-
 function onReport(m: Member, report: MessageOf<'report'>): void {
   sawEpoch(m, report.promise);
   if (!isKnown(m, report.from) || report.from === m.config.pod) return;
@@ -253,49 +247,4 @@ function onHeartbeat(m: Member, beat: MessageOf<'heartbeat'>): void {
   }
   if (m.join.kind !== 'running') judge(m);
   if (isElectable(m)) m.effects.push({ kind: 'send', to: beat.from, message: ownReport(m, beat.round) });
-}
-
-/** A starting or blocked member compares itself with a leader that has opened (K4, K8, K9). */
-function judge(m: Member): void {
-  const { leader } = m;
-  if (leader?.opened !== true || (m.locating !== null && m.now.nowMs - m.locating.atMs < coreLimits.locateRetryMs)) return;
-  m.locating = { token: newToken(m), atMs: m.now.nowMs };
-  m.effects.push({ kind: 'locate', token: m.locating.token, leader: leader.pod, index: m.log.length });
-}
-
-function onLocated(m: Member, token: number, end: LocatedEnd | null): void {
-  const { leader } = m;
-  if (m.locating?.token !== token || end === null || leader?.opened !== true || end.index !== m.log.length || m.join.kind === 'running')
-    return;
-  const local = m.log.position();
-  const decision = decideJoin({
-    local,
-    localClusterId: m.log.clusterId,
-    leader: leader.position,
-    leaderClusterId: leader.clusterId,
-    leaderHasLocalEnd: end.hash === null ? end.epoch !== null && sameEpoch(end.epoch, local.epoch) : end.hash === local.hash,
-    localHasLeaderEnd: m.log.holds(leader.position),
-    divergedMember: m.config.divergedMember,
-  });
-  if (decision.kind === 'blocked') return block(m, decision, leader.position.uid);
-  note(m, 'info', 'joins', { decision: decision.kind, leader: leader.pod, uid: local.uid, leaderUid: leader.position.uid });
-  m.join = { kind: 'running' };
-  m.followed = true;
-}
-
-/** What the leader does not have is archived, and this member follows. */
-function discardLocal(m: Member): void {
-  const { leader } = m;
-  if (m.join.kind !== 'blocked' || leader?.opened !== true) return;
-  note(m, 'warn', 'gives its own changes up', { reason: m.join.reason, uid: m.log.position().uid, leader: leader.pod });
-  m.join = { kind: 'running' };
-  m.followed = true;
-  if (m.log.clusterId !== null && m.log.clusterId !== leader.clusterId) rewindTo(m, 0);
-  // A log that is parted from the leader's is rewound when it is read; one that only goes on where the leader's ends would never be.
-  else if (m.log.holds(leader.position) && m.log.length > leader.position.index) rewindTo(m, leader.position.index);
-}
-
-function block(m: Member, decision: Extract<Join, { kind: 'blocked' }>, leaderUid: number): void {
-  if (m.join.kind !== 'blocked') note(m, 'error', 'join is blocked', { reason: decision.reason, uid: m.log.position().uid, leaderUid });
-  m.join = decision;
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { epochSchema, positionSchema } from '../../common/position.ts';
 import { changeSchema } from './frame.ts';
+import { snapshotHeadSchema } from './snapshot.ts';
 
 const pod = z.string().min(1).max(253);
 /** Every message says of which cluster it speaks; `''` when its sender knows of none yet. */
@@ -50,6 +51,7 @@ const positionReportSchema = z.strictObject({
   incarnation,
   promise: epochSchema,
   position: positionSchema,
+  baseIndex: z.int().min(0),
   eligible: z.boolean(),
   synced: z.boolean(),
   /** Round of the heartbeat that it answers; 0 when it answers none. */
@@ -67,14 +69,22 @@ const messageSchema = z.discriminatedUnion('kind', [
 export type Message = z.infer<typeof messageSchema>;
 export type MessageOf<Kind extends Message['kind']> = Extract<Message, { kind: Kind }>;
 
+const snapshotId = z.string().regex(/^[0-9a-f]{64}$/);
+
 /** Requests that one member's runtime asks of another's; answered with `RequestAnswer`, or with frames (`packFrames`). */
 const requestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('submit'), change: changeSchema }),
   z.strictObject({ kind: z.literal('readUid') }),
   z.strictObject({ kind: z.literal('locate'), index: z.int().min(0) }),
   z.strictObject({ kind: z.literal('frames'), fromIndex: z.int().min(1) }),
+  z.strictObject({ kind: z.literal('snapshot') }),
+  z.strictObject({ kind: z.literal('snapshotPart'), id: snapshotId, offset: z.int().min(0) }),
 ]);
 export type PeerRequest = z.infer<typeof requestSchema>;
+
+/** A snapshot that a member can give; its bytes are asked for in parts. */
+const offerSchema = z.strictObject({ id: snapshotId, bytes: z.int().min(1), head: snapshotHeadSchema });
+export type SnapshotOffer = Readonly<z.infer<typeof offerSchema>>;
 
 /** What the leader's log has at `index`: `hash` is `null` when its log is shorter, or that frame is compacted; `epoch` when its log is shorter. */
 const locatedSchema = z.strictObject({ index: z.int().min(0), hash: z.string().max(64).nullable(), epoch: epochSchema.nullable() });
@@ -96,6 +106,7 @@ function decodeWith<T>(schema: z.ZodType<T>, payload: Uint8Array): T | null {
 /** `null` for what is not of the form: it is dropped, as a lost message would be. */
 export const decodeMessage = (payload: Uint8Array): Message | null => decodeWith(messageSchema, payload);
 export const decodeLocated = (payload: Uint8Array): LocatedEnd | null => decodeWith(locatedSchema, payload);
+export const decodeOffer = (payload: Uint8Array): SnapshotOffer | null => decodeWith(offerSchema, payload);
 export const decodeRequest = (payload: Uint8Array): PeerRequest | null => decodeWith(requestSchema, payload);
 
 /** Frames as `length (u32, big endian), bytes` one after the other. */

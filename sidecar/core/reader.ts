@@ -4,7 +4,7 @@
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
-import { needsSnapshot } from './snapshot-transfer.ts';
+import { snapshotSource } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
 /** Begins to read after the last frame of the own log that the stream is known to hold. */
@@ -168,7 +168,7 @@ function takeOverNearest(m: Member): boolean {
 function fetchMissing(m: Member, lacking: number): void {
   const { reader } = m;
   // The journal sets the pace: no more is asked for before it has what came.
-  if (needsSnapshot(m) || reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
+  if (snapshotSource(m) !== null || reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
   const sources = m.order.filter((pod) => pod !== m.config.pod);
   const leader = m.leader?.pod;
   if (leader !== undefined && leader !== m.config.pod) sources.unshift(leader);

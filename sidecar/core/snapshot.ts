@@ -1,7 +1,8 @@
 // The state at one place of the log, with what the log before it must still tell (ADR 11). Its bytes are the journal's matter.
-import { sameEpoch, type Epoch, type Position } from '../../common/position.ts';
-import type { Configuration } from '../../common/configuration.ts';
-import { lastUid, type Frame } from './frame.ts';
+import { z } from 'zod';
+import { epochSchema, positionSchema, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
+import { configurationSchema, type Configuration } from '../../common/configuration.ts';
+import { lastUid, type Frame, type Json } from './frame.ts';
 
 /** One leadership of a log: all frames from `fromIndex` up to the next span are of this epoch and nonce. */
 export interface EpochSpan {
@@ -18,6 +19,18 @@ export interface SnapshotHead {
   /** The last one at or before `position`; `null` when there is none. */
   readonly configuration: Configuration | null;
 }
+
+export const snapshotHeadSchema: z.ZodType<SnapshotHead> = z.strictObject({
+  clusterId: z.string().max(253),
+  position: positionSchema,
+  history: z.array(z.strictObject({ epoch: epochSchema, fromIndex: z.int().min(1) })),
+  configuration: configurationSchema.nullable(),
+});
+
+/** One part of the state. Entries come first, in code-unit order of their key; then receipts (I8), in order of their UID. */
+export type StateRecord =
+  | { readonly kind: 'entry'; readonly key: string; readonly value: Json; readonly uid: number }
+  | { readonly kind: 'receipt'; readonly idempotencyKey: string; readonly uid: number; readonly epoch: number };
 
 /** The head after one more frame; `null` is the head before the first. */
 export function advanceHead(head: SnapshotHead | null, frame: Frame): SnapshotHead {

@@ -1,6 +1,6 @@
 // The state of one member, and the few operations on it that every part of the core shares.
 // It is changed in place, by `step` alone: the state may hold a million keys. What it wants done is pushed to `effects`.
-import { compareEpochs, comparePositions, emptyPosition, type Epoch, type Position } from '../../common/position.ts';
+import { compareEpochs, comparePositions, type Epoch, type Position } from '../../common/position.ts';
 import { leaseIdentity } from '../../common/report.ts';
 import type { Frame, Sha256 } from './frame.ts';
 import type { Effect, Instant, PersistStep } from './io.ts';
@@ -131,7 +131,10 @@ export interface Foundation {
 
 /** A member with an empty store. The records of the checkpoint go into that, then `recover` adds the frames of the log. */
 export function createMember(config: MemberConfig, hardState: HardState, { base, checkpoint }: Foundation): Member {
-  const { promise } = hardState;
+  // What a frame promised when it was appended, the checkpoint that holds it promises still.
+  const reached = checkpoint?.position.epoch ?? hardState.promise;
+  const promise = compareEpochs(reached, hardState.promise) >= 0 ? reached : hardState.promise;
+  const durable = { promise, position: base.position };
   const identity = leaseIdentity(config.pod, config.podUid, config.session);
   return {
     config,
@@ -147,8 +150,8 @@ export function createMember(config: MemberConfig, hardState: HardState, { base,
     hardState,
     // A DR replica counts for nothing (I4): nobody asks which disk it has.
     disk: config.kind === 'dr' ? 'registered' : 'unverified',
-    durable: { promise, position: emptyPosition },
-    opened: { promise, position: emptyPosition },
+    durable,
+    opened: durable,
     persisting: new Map(),
     highestEpoch: promise,
     lease: new LeaseView(identity, config.timings),
@@ -185,6 +188,19 @@ export function createMember(config: MemberConfig, hardState: HardState, { base,
     refusal: null,
     reloading: false,
   };
+}
+
+/** The process goes on with a member that was built anew from the journal: it keeps its place in the round, what it had joined, and which disk it has. */
+export function carryOver(m: Member, before: Member): void {
+  m.lease.observe(before.lease.record, before.now.nowMs);
+  m.join = before.join;
+  m.followed = before.followed;
+  m.synced = before.synced;
+  m.stopping = before.stopping;
+  m.opened = before.opened;
+  m.order = before.order;
+  m.connectionProblem = before.connectionProblem;
+  if (before.disk === 'registered') m.disk = 'registered';
 }
 
 /** Adds the next frame of the journal, before the first input. */

@@ -1,7 +1,8 @@
 // The state that the log makes, and what a change would do to it.
 // `Store` holds acknowledged changes only, so that no read ever returns what may still vanish. `Overlay` adds what the leader has put
 // into frames that are not yet acknowledged: preconditions are judged in order against the state as it will be.
-import type { Change, Frame, Json, Operation, Precondition } from './frame.ts';
+import type { Change, Frame, Json, Precondition } from './frame.ts';
+import type { StateRecord } from './snapshot.ts';
 
 export interface Entry {
   readonly value: Json;
@@ -16,11 +17,43 @@ export interface Receipt {
 /** Idempotency keys are remembered for this many changes (I8). */
 const idempotencyWindowChanges = 100_000;
 
-/** The key that an operation writes; an `append` to a topic is no part of the key-value state. */
-function keyOf(operation: Operation): string | null {
-  if ('put' in operation) return operation.put.key;
-  if ('delete' in operation) return operation.delete.key;
-  return null;
+/** The change `uid` was made so long ago that its idempotency key is forgotten when `lastUid` is the last. */
+export const isForgotten = (uid: number, lastUid: number): boolean => uid <= lastUid - idempotencyWindowChanges;
+
+/** What the effect of a change is told to. */
+interface StateSink {
+  /** `null` deletes. */
+  write(key: string, entry: Entry | null): void;
+  remember(idempotencyKey: string, receipt: Receipt): void;
+}
+
+/** What the change `uid` does to a state. An `append` to a topic is no part of the key-value state. */
+function applyChange(change: Change, uid: number, epoch: number, into: StateSink): void {
+  for (const operation of change.operations) {
+    if ('put' in operation) into.write(operation.put.key, { value: operation.put.value, uid });
+    else if ('delete' in operation) into.write(operation.delete.key, null);
+  }
+  if (change.idempotencyKey !== undefined) into.remember(change.idempotencyKey, { uid, epoch });
+}
+
+/** The effect of some changes, without the state that they are made on. */
+export class StateChanges implements StateSink {
+  readonly writes = new Map<string, Entry | null>();
+  /** In order of UID. */
+  readonly receipts = new Map<string, Receipt>();
+
+  add(change: Change, uid: number, epoch: number): void {
+    applyChange(change, uid, epoch, this);
+  }
+
+  write(key: string, entry: Entry | null): void {
+    this.writes.set(key, entry);
+  }
+
+  remember(idempotencyKey: string, receipt: Receipt): void {
+    this.receipts.delete(idempotencyKey);
+    this.receipts.set(idempotencyKey, receipt);
+  }
 }
 
 export class Store {
@@ -28,6 +61,16 @@ export class Store {
   readonly #receipts = new Map<string, Receipt>();
   /** Sorted keys, made when a listing asks and dropped when the set of keys changes. */
   #sortedKeys: string[] | null = null;
+  readonly #sink: StateSink = {
+    write: (key, entry) => {
+      if (entry === null ? this.#entries.delete(key) : !this.#entries.has(key)) this.#sortedKeys = null;
+      if (entry !== null) this.#entries.set(key, entry);
+    },
+    remember: (idempotencyKey, receipt) => {
+      this.#receipts.delete(idempotencyKey);
+      this.#receipts.set(idempotencyKey, receipt);
+    },
+  };
   /** UID of the last change that was applied. */
   uid: number;
   /** Index of the last frame that was applied. */
@@ -69,29 +112,23 @@ export class Store {
     if (frame.index !== this.index + 1)
       throw new Error(`broken invariant I1: frame ${String(frame.index)} applied after ${String(this.index)}`);
     this.index = frame.index;
-    for (const change of frame.changes) this.#applyChange(change, frame.epoch.number);
+    for (const change of frame.changes) {
+      this.uid += 1;
+      applyChange(change, this.uid, frame.epoch.number, this.#sink);
+      this.#expireReceipts();
+    }
   }
 
-  #applyChange(change: Change, epoch: number): void {
-    this.uid += 1;
-    for (const operation of change.operations) {
-      if ('put' in operation) {
-        if (!this.#entries.has(operation.put.key)) this.#sortedKeys = null;
-        this.#entries.set(operation.put.key, { value: operation.put.value, uid: this.uid });
-      } else if ('delete' in operation) {
-        if (this.#entries.delete(operation.delete.key)) this.#sortedKeys = null;
-      }
-    }
-    if (change.idempotencyKey !== undefined) {
-      this.#receipts.delete(change.idempotencyKey);
-      this.#receipts.set(change.idempotencyKey, { uid: this.uid, epoch });
-    }
-    this.#expireReceipts();
+  /** Fills an empty store with the records of a checkpoint, in their order; whoever does sets `uid` and `index` to its position. */
+  restore(record: StateRecord): void {
+    const { uid } = record;
+    if (record.kind === 'entry') this.#sink.write(record.key, { value: record.value, uid });
+    else this.#sink.remember(record.idempotencyKey, { uid, epoch: record.epoch });
   }
 
   #expireReceipts(): void {
     for (const [key, { uid }] of this.#receipts) {
-      if (uid > this.uid - idempotencyWindowChanges) return;
+      if (!isForgotten(uid, this.uid)) return;
       this.#receipts.delete(key);
     }
   }
@@ -118,16 +155,14 @@ export type Verdict =
 
 interface Pending {
   readonly index: number;
-  readonly writes: ReadonlyMap<string, Entry | null>;
-  readonly receipts: ReadonlyMap<string, Receipt>;
+  readonly changes: StateChanges;
 }
 
 /** Frames on top of a `Store` that are in the log and not yet acknowledged, and one that is being made. */
 export class Overlay {
   readonly #store: Store;
   #frames: Pending[] = [];
-  #writes = new Map<string, Entry | null>();
-  #receipts = new Map<string, Receipt>();
+  #making = new StateChanges();
   /** UID of the last change in the log or in the frame that is being made. */
   #uid: number;
 
@@ -153,9 +188,8 @@ export class Overlay {
 
   /** The frame that was being made is frame `index` of the log. */
   seal(index: number): void {
-    this.#frames.push({ index, writes: this.#writes, receipts: this.#receipts });
-    this.#writes = new Map();
-    this.#receipts = new Map();
+    this.#frames.push({ index, changes: this.#making });
+    this.#making = new StateChanges();
   }
 
   /** Frames up to `index` are part of the store now. */
@@ -165,25 +199,23 @@ export class Overlay {
 
   #record(change: Change, epoch: number): number {
     this.#uid += 1;
-    for (const operation of change.operations) {
-      const key = keyOf(operation);
-      if (key !== null) this.#writes.set(key, 'put' in operation ? { value: operation.put.value, uid: this.#uid } : null);
-    }
-    if (change.idempotencyKey !== undefined) this.#receipts.set(change.idempotencyKey, { uid: this.#uid, epoch });
+    this.#making.add(change, this.#uid, epoch);
     return this.#uid;
   }
 
   #get(key: string): Entry | null {
-    const newest = this.#writes.get(key) ?? (this.#writes.has(key) ? null : undefined);
-    if (newest !== undefined) return newest;
-    const frame = this.#frames.findLast(({ writes }) => writes.has(key));
-    return frame === undefined ? (this.#store.get(key) ?? null) : (frame.writes.get(key) ?? null);
+    const changes = this.#newestWith(({ writes }) => writes.has(key));
+    return (changes === undefined ? this.#store.get(key) : changes.writes.get(key)) ?? null;
   }
 
   #receipt(key: string): Receipt | undefined {
-    const receipt =
-      this.#receipts.get(key) ?? this.#frames.findLast(({ receipts }) => receipts.has(key))?.receipts.get(key) ?? this.#store.receipt(key);
-    return receipt !== undefined && receipt.uid > this.#uid - idempotencyWindowChanges ? receipt : undefined;
+    const changes = this.#newestWith(({ receipts }) => receipts.has(key));
+    const receipt = changes === undefined ? this.#store.receipt(key) : changes.receipts.get(key);
+    return receipt === undefined || isForgotten(receipt.uid, this.#uid) ? undefined : receipt;
+  }
+
+  #newestWith(has: (changes: StateChanges) => boolean): StateChanges | undefined {
+    return has(this.#making) ? this.#making : this.#frames.findLast(({ changes }) => has(changes))?.changes;
   }
 }
 

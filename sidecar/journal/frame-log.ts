@@ -1,50 +1,90 @@
-// The log of frames in its segments: scanned once, then appended to, rewound and read.
+// The log of frames in its segments: surveyed once, then appended to, rewound, compacted and read.
 // Callers see to it that changes come one at a time; reads may run beside them and see only what is durable.
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { AppError } from '../../common/errors.ts';
-import type { Frame } from '../core/frame.ts';
+import { emptyPosition, type Position } from '../../common/position.ts';
+import type { SnapshotHead } from '../core/snapshot.ts';
+import { lastUid, type Frame } from '../core/frame.ts';
 import type { LoggedFrame } from '../ports.ts';
-import { noRoom, replaceFile, type DiskFile } from './disk.ts';
+import { noRoom, replaceFile, withFile, type DiskFile } from './disk.ts';
 import { encodeRecord, recordSize } from './record.ts';
+import { fillHole, holeOf } from './repair.ts';
 import { finishRewind, intendRewind } from './rewind.ts';
-import { readStretch, scanSegment, type ChainEnd, type Previous, type SegmentReader } from './scan.ts';
-import { encodeSegmentHeader, Segment, segmentName } from './segment.ts';
+import { encodeSegmentHeader, openSegments, Segment, segmentName, type Stretch } from './segment.ts';
+import { readStretch, type ChainEnd, type Previous, type SegmentReader } from './stretch.ts';
+import { surveyLog, type Hole } from './survey.ts';
 
-/** Bytes read at a time by `from`. */
+/** Bytes read at a time by `from`, and by a checkpoint. */
 const readAheadBytes = 4 * 1024 * 1024;
 
 const totalSize = (frames: readonly LoggedFrame[]): number => frames.reduce((sum, logged) => sum + recordSize(logged), 0);
 
+export interface LogPlace {
+  readonly directory: string;
+  readonly checkpointDirectory: string;
+  readonly segmentBytes: number;
+}
+
 export class FrameLog {
   readonly #reader: SegmentReader;
-  readonly #directory: string;
-  readonly #segmentBytes: number;
-  readonly #segments: Segment[];
-  #end: ChainEnd = { index: 0, hash: '' };
+  readonly #place: LogPlace;
+  #segments: Segment[] = [];
+  #base: Position | null = null;
+  #end: ChainEnd = emptyPosition;
+  #holes: readonly Hole[] = [];
   /** The last segment, open for writing; null until the first write to it. */
   #file: DiskFile | null = null;
-  #rewinds = 0;
-  #rewinding: Promise<void> | null = null;
+  /** Times that what could be read was taken away. */
+  #removals = 0;
+  #removing: Promise<void> | null = null;
 
-  constructor(reader: SegmentReader, directory: string, segmentBytes: number, segments: Segment[]) {
+  private constructor(reader: SegmentReader, place: LogPlace) {
     this.#reader = reader;
-    this.#directory = directory;
-    this.#segmentBytes = segmentBytes;
-    this.#segments = segments;
+    this.#place = place;
+  }
+
+  /** Throws AppError journal_corrupt or journal_version. */
+  static async open(reader: SegmentReader, place: LogPlace, checkpoint: SnapshotHead | null): Promise<FrameLog> {
+    const log = new FrameLog(reader, place);
+    await log.#look(checkpoint);
+    return log;
+  }
+
+  async #look(checkpoint: SnapshotHead | null): Promise<void> {
+    const { disk } = this.#reader;
+    const segments = await openSegments(disk, this.#place.directory);
+    // What an earlier process wrote and did not sync must be durable before it is taken for that.
+    const last = segments.at(-1);
+    if (last !== undefined) await withFile(disk, last.path, 'write', (file) => file.datasync());
+    const { base, end, holes } = await surveyLog(this.#reader, segments, checkpoint);
+    [this.#segments, this.#base, this.#end, this.#holes] = [segments, base, end, holes];
+  }
+
+  /** Damage that opening found and `repair` has not filled. */
+  get holes(): readonly Hole[] {
+    return this.#holes;
+  }
+
+  /** Rejects with AppError journal_corrupt or disk_full; of a hole that lies in several segments a part may be filled then. */
+  async repair(frames: readonly Frame[], checkpoint: SnapshotHead | null): Promise<void> {
+    holeOf(frames, this.#holes);
+    try {
+      await fillHole(this.#reader.disk, this.#place.directory, this.#segments, frames);
+    } finally {
+      await this.#look(checkpoint);
+    }
+  }
+
+  /** The position before the first frame. */
+  get base(): Position {
+    assert(this.#base !== null, 'the first frame is not damaged');
+    return this.#base;
   }
 
   /** The last durable frame. */
   get end(): ChainEnd {
     return this.#end;
-  }
-
-  async *scan(): AsyncGenerator<LoggedFrame> {
-    for (const segment of this.#segments) {
-      for await (const logged of scanSegment(this.#reader, segment, this.#end, segment === this.#segments.at(-1))) {
-        this.#end = { index: logged.frame.index, hash: logged.frame.hash };
-        yield logged;
-      }
-    }
   }
 
   /** Appends frames with one sync. On AppError disk_full none of them is kept; any other failure is fatal. */
@@ -66,28 +106,71 @@ export class FrameLog {
     this.#note(segment, frames, checksums);
   }
 
-  /** Keeps frames 1..index and puts `frames` after them, all or nothing. AppError disk_full means nothing; any other failure is fatal. */
+  /** Keeps the frames up to `index` and puts `frames` after them, all or nothing. AppError disk_full means nothing; any other failure is fatal. */
   async replaceAfter(index: number, frames: readonly LoggedFrame[]): Promise<void> {
+    const { disk } = this.#reader;
+    const { directory, checkpointDirectory } = this.#place;
     const hash = await this.hashAt(index);
     const kept = this.#segments.filter(({ firstIndex }) => firstIndex <= index);
     const precedingBytes = kept.at(-1)?.endOf(index) ?? 0;
     // The new segment is durable as one: each of its frames was when any of them can be seen.
     const { bytes, checksums } = this.#encode(frames, frames.at(-1)?.frame.index ?? index);
-    await intendRewind(this.#reader.disk, this.#directory, { firstIndex: index + 1, precedingBytes }, bytes);
-    this.#rewinding = this.#finishRewind(() => {
+    await intendRewind(disk, directory, { firstIndex: index + 1, precedingBytes }, bytes);
+    await this.#remove(async () => {
+      await this.close();
+      await finishRewind(disk, directory, checkpointDirectory);
       kept.at(-1)?.cut(index);
-      const segment = new Segment(join(this.#directory, segmentName(index + 1)), index + 1);
-      this.#segments.splice(0, this.#segments.length, ...kept, segment);
+      const segment = new Segment(join(directory, segmentName(index + 1)), index + 1);
+      this.#segments = [...kept, segment];
       this.#end = { index, hash };
       this.#note(segment, frames, checksums);
     });
-    await this.#rewinding;
-    this.#rewinding = null;
   }
 
-  /** Hash of a durable frame; `''` before the first. */
+  /** Removes whole segments that hold nothing beyond `index`, but never the last one. Returns the first index that is left. */
+  async compact(index: number): Promise<number> {
+    const count = this.#segments.findIndex(({ lastIndex }, at) => lastIndex > index || at === this.#segments.length - 1);
+    const removed = this.#segments.slice(0, Math.max(count, 0));
+    const last = removed.at(-1);
+    if (last !== undefined && last.lastIndex > this.base.index) {
+      const frame = await this.frameAt(last.lastIndex);
+      await this.#remove(async () => {
+        this.#base = { epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash };
+        this.#segments = this.#segments.slice(count);
+        for (const { path } of removed) {
+          await this.#reader.disk.remove(path);
+          // One by one: a power loss must not leave the older of two.
+          await this.#reader.disk.syncDirectory(this.#place.directory);
+        }
+      });
+    }
+    return this.base.index + 1;
+  }
+
+  /** The log is empty after `position`: `removal` takes all segments away. */
+  async restart(position: Position, removal: () => Promise<void>): Promise<void> {
+    await this.#remove(async () => {
+      await this.close();
+      await removal();
+      [this.#segments, this.#base, this.#end] = [[], position, position];
+    });
+  }
+
+  /** What is under way here makes the disk and the log differ: readers wait. When it fails, only the next opening can say how far it came. */
+  async #remove(removal: () => Promise<void>): Promise<void> {
+    this.#removals += 1;
+    this.#removing = removal();
+    try {
+      await this.#removing;
+    } catch (error) {
+      throw new Error('a removal of frames stopped half way', { cause: error });
+    }
+    this.#removing = null;
+  }
+
+  /** Hash of a durable frame; of the one before the first, too. */
   async hashAt(index: number): Promise<string> {
-    if (index === 0) return '';
+    if (index === this.base.index) return this.base.hash;
     return index === this.#end.index ? this.#end.hash : (await this.frameAt(index)).hash;
   }
 
@@ -106,16 +189,27 @@ export class FrameLog {
     }
   }
 
-  /** Frames from `index` on, `maxBytes` of records at most but at least one frame when there is one. Throws AppError journal_corrupt. */
+  /** Where the frames `first`..`last` stand, in pieces that fit into memory. */
+  stretches(first: number, last: number): Stretch[] {
+    const found: Stretch[] = [];
+    for (let next = first; next <= last;) {
+      const stretch = this.#segmentOf(next).stretch(next, readAheadBytes, last);
+      found.push(stretch);
+      next += stretch.checksums.length;
+    }
+    return found;
+  }
+
+  /** Frames from `index` on, `maxBytes` of records at most but at least one frame when there is one. Throws AppError journal_corrupt or compacted. */
   async read(index: number, maxBytes: number): Promise<LoggedFrame[]> {
     for (;;) {
-      const rewinds = this.#rewinds;
-      await this.#rewinding;
+      const removals = this.#removals;
+      await this.#removing;
       try {
         return await this.#readDurable(index, maxBytes);
       } catch (error) {
-        // A rewind took away what was being read.
-        if (rewinds === this.#rewinds) throw error;
+        // What was being read was taken away.
+        if (removals === this.#removals) throw error;
       }
     }
   }
@@ -127,13 +221,12 @@ export class FrameLog {
   }
 
   async #readDurable(index: number, maxBytes: number): Promise<LoggedFrame[]> {
+    const { base } = this;
+    if (index <= base.index) throw new AppError('compacted', `frame ${String(index)}; the log begins with ${String(base.index + 1)}`);
     const frames: LoggedFrame[] = [];
-    let before: Previous = { index: index - 1, hash: null };
+    let before: Previous = index - 1 === base.index ? base : { index: index - 1, hash: null };
     for (let left = maxBytes; before.index < this.#end.index && left > 0;) {
-      const next = before.index + 1;
-      const segment = this.#segments.findLast(({ firstIndex }) => firstIndex <= next);
-      if (segment === undefined) throw new RangeError(`frame ${String(next)} is in no segment`);
-      const stretch = segment.stretch(next, left);
+      const stretch = this.#segmentOf(before.index + 1).stretch(before.index + 1, left);
       if (frames.length > 0 && stretch.length > left) break;
       const some = await readStretch(this.#reader, stretch, before);
       frames.push(...some);
@@ -143,28 +236,22 @@ export class FrameLog {
     return frames;
   }
 
-  /** Reads wait for this, so that none sees the disk half way. */
-  async #finishRewind(note: () => void): Promise<void> {
-    this.#rewinds += 1;
-    await this.close();
-    try {
-      await finishRewind(this.#reader.disk, this.#directory);
-    } catch (error) {
-      // The intent stands: only the next opening can say how far it came.
-      throw new Error('a rewind stopped half way', { cause: error });
-    }
-    note();
+  #segmentOf(index: number): Segment {
+    const segment = this.#segments.findLast(({ firstIndex }) => firstIndex <= index);
+    if (segment === undefined) throw new RangeError(`frame ${String(index)} is in no segment`);
+    return segment;
   }
 
   /** The segment that the next batch goes to. A full one is sealed: it is durable to its end already. */
   async #openSegment(): Promise<Segment> {
     const current = this.#segments.at(-1);
-    if (current !== undefined && current.size < this.#segmentBytes) return current;
+    if (current !== undefined && current.size < this.#place.segmentBytes) return current;
+    const { directory } = this.#place;
     const firstIndex = this.#end.index + 1;
     const name = segmentName(firstIndex);
-    await replaceFile(this.#reader.disk, this.#directory, name, [encodeSegmentHeader({ firstIndex, precedingBytes: current?.size ?? 0 })]);
+    await replaceFile(this.#reader.disk, directory, name, [encodeSegmentHeader({ firstIndex, precedingBytes: current?.size ?? 0 })]);
     await this.close();
-    const segment = new Segment(join(this.#directory, name), firstIndex);
+    const segment = new Segment(join(directory, name), firstIndex);
     this.#segments.push(segment);
     return segment;
   }

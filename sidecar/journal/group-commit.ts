@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import type { ArchivedTail, JournalWrite } from '../ports.ts';
+import type { CheckpointFile } from './checkpoint-file.ts';
 import { recordSize } from './record.ts';
 
 /** Steps, and bytes of their frames, that may wait or be under way; over it `push` rejects with AppError queue_full. */
@@ -11,18 +12,23 @@ const maxQueuedBytes = 64 * 1024 * 1024;
 /** Bytes of frames after which a batch takes no further step. */
 const maxBatchBytes = 8 * 1024 * 1024;
 
+/** A write, or a snapshot that takes the place of the log, in order with the writes. */
+export interface JournalStep extends JournalWrite {
+  readonly snapshot?: CheckpointFile;
+}
+
 interface Waiting {
-  readonly step: JournalWrite;
+  readonly step: JournalStep;
   readonly bytes: number;
   readonly resolve: (tail: ArchivedTail | null) => void;
   readonly reject: (error: AppError) => void;
 }
 
 export interface Committer {
-  /** Makes a batch durable. Only its first step may have a hard state or a truncation. An AppError rejects the steps; any other failure is fatal. */
-  carryOut(batch: readonly JournalWrite[]): Promise<ArchivedTail | null>;
+  /** Makes a batch durable. Only its first step may have a hard state or a truncation; one with a snapshot is alone. An AppError rejects the steps; any other failure is fatal. */
+  carryOut(batch: readonly JournalStep[]): Promise<ArchivedTail | null>;
   readonly log: Pick<Logger, 'fatal'>;
-  /** Ends the process. Steps under way stay unanswered: it is not known what the disk holds. */
+  /** Ends the process. Steps under way stay unanswered: it is not known what the disk holds. After a failed sync the kernel may call the same pages clean, so that trying again proves nothing (https://wiki.postgresql.org/wiki/Fsync_Errors). */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -38,7 +44,7 @@ export class GroupCommit {
     this.#committer = committer;
   }
 
-  push(step: JournalWrite): Promise<ArchivedTail | null> {
+  push(step: JournalStep): Promise<ArchivedTail | null> {
     if (this.#closed) return Promise.reject(new AppError('stopping', 'the journal is closed'));
     const bytes = (step.frames ?? []).reduce((sum, logged) => sum + recordSize(logged), 0);
     if (this.#queue.length >= maxQueuedSteps || this.#queuedBytes + bytes > maxQueuedBytes)
@@ -78,15 +84,15 @@ export class GroupCommit {
   }
 
   /** The first step, and those after it that only append. */
-  #nextBatch(): JournalWrite[] {
-    const batch: JournalWrite[] = [];
+  #nextBatch(): JournalStep[] {
+    const batch: JournalStep[] = [];
     let batchBytes = 0;
     for (const { step, bytes } of this.#queue) {
-      const onlyAppends = step.hardState === undefined && step.truncateTo === undefined;
+      const onlyAppends = step.hardState === undefined && step.truncateTo === undefined && step.snapshot === undefined;
       if (batch.length > 0 && (!onlyAppends || batchBytes + bytes > maxBatchBytes)) break;
       batch.push(step);
       batchBytes += bytes;
-      if (step.truncateTo !== undefined) break;
+      if (step.truncateTo !== undefined || step.snapshot !== undefined) break;
     }
     return batch;
   }

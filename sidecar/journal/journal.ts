@@ -1,20 +1,40 @@
-// The journal of one member on its own disk: the authority on what this member has (design page 3, "Persistence", "Rewind").
+// The journal of one member on its own disk: the authority on what this member has (design page 3, "Persistence", "Rewind"; ADR 11).
 // A resolved write is durable, in the order hard state, archive, rewind, frames. What does not verify is refused, never served.
-// It does not repair damage, and holds no lock: that one pod alone mounts the volume is taken for granted.
+// It holds no lock: that one pod alone mounts the volume is taken for granted.
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
-import type { Sha256 } from '../core/frame.ts';
+import type { Frame, Sha256 } from '../core/frame.ts';
 import type { HardState } from '../core/hard-state.ts';
-import type { ArchivedTail, Journal, JournalWrite, LoggedFrame } from '../ports.ts';
-import { archiveTail, listArchives, removeArchive } from './archive.ts';
-import { realDisk, removeUnfinished, withFile, type Disk } from './disk.ts';
+import type { SnapshotHead, StateRecord } from '../core/snapshot.ts';
+import type {
+  ArchivedCopy,
+  ArchivedTail,
+  CopyRetention,
+  DamagedFrames,
+  Journal,
+  JournalWrite,
+  LogBase,
+  LoggedFrame,
+  PartialSnapshot,
+  Snapshot,
+} from '../ports.ts';
+import { Archives } from './archives.ts';
+import { makeCheckpoint, type Checkpointer } from './checkpoint.ts';
+import { readRecords, type CheckpointFile } from './checkpoint-file.ts';
+import { checkpointInThread } from './checkpoint-thread.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { realDisk, removeUnfinished, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
-import { GroupCommit } from './group-commit.ts';
+import { GroupCommit, type JournalStep } from './group-commit.ts';
+import { IncomingSnapshot } from './incoming-snapshot.ts';
+import { finishInstall, firstNotHeld, intendInstall } from './install.ts';
 import { readHardState, writeHardState } from './hard-state-file.ts';
 import { finishRewind } from './rewind.ts';
-import { openSegments, segmentHeaderBytes } from './segment.ts';
+import { segmentHeaderBytes } from './segment.ts';
+import type { SegmentReader } from './stretch.ts';
+import { Turns } from './turns.ts';
 
 /** Size after which a segment is sealed and the next batch begins a new one. */
 const defaultSegmentBytes = 64 * 1024 * 1024;
@@ -26,89 +46,248 @@ export interface JournalOptions {
   /** Ends the process. Called after a failed sync, when the page cache no longer says what is on the disk, and on a broken invariant. */
   readonly onFatal: (error: unknown) => void;
   readonly segmentBytes?: number;
+  /** Another disk makes its checkpoints in this thread. */
   readonly disk?: Disk;
+  readonly checkpointer?: Checkpointer;
 }
 
-/** Resumes a rewind that a crash interrupted and opens what is there. Rejects with AppError journal_corrupt, journal_version or disk_full. */
-export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { directory, sha256, log, onFatal, segmentBytes = defaultSegmentBytes, disk = realDisk } = options;
-  assert(segmentBytes > segmentHeaderBytes, 'a segment has room for a frame');
-  const logDirectory = join(directory, 'log');
-  const archiveDirectory = join(directory, 'archive');
-  for (const each of [logDirectory, archiveDirectory]) await disk.makeDirectory(each);
-  for (const each of [directory, logDirectory, archiveDirectory]) await removeUnfinished(disk, each);
-  // What an earlier process wrote and did not sync is read here as if it were durable: it has to be, before anything is built on it.
-  for (const each of [logDirectory, archiveDirectory, directory, dirname(directory)]) await disk.syncDirectory(each);
-  await finishRewind(disk, logDirectory);
-  const segments = await openSegments(disk, logDirectory);
-  const last = segments.at(-1);
-  if (last !== undefined) await withFile(disk, last.path, 'write', (file) => file.datasync());
-  let hardState = await readHardState(disk, directory, segments.length === 0);
-  const frames = new FrameLog({ disk, sha256, log }, logDirectory, segmentBytes, segments);
-  let scan: 'due' | 'begun' | 'done' = 'due';
+interface Parts {
+  readonly reader: SegmentReader;
+  readonly directory: string;
+  readonly hardState: HardState;
+  readonly checkpoints: Checkpoints;
+  readonly frames: FrameLog;
+  readonly incoming: IncomingSnapshot;
+  readonly checkpointer: Checkpointer;
+}
 
-  async function* recovered(): AsyncGenerator<LoggedFrame> {
-    assert.equal(scan, 'due', 'recovered() is read once');
-    scan = 'begun';
-    yield* frames.scan();
-    scan = 'done';
+/** Resumes what a crash interrupted and opens what is there. Rejects with AppError journal_corrupt, journal_version or disk_full. */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const { directory, sha256, log, segmentBytes = defaultSegmentBytes, disk = realDisk } = options;
+  assert(segmentBytes > segmentHeaderBytes, 'a segment has room for a frame');
+  const reader = { disk, sha256, log };
+  const [logDirectory, checkpointDirectory] = [join(directory, 'log'), join(directory, 'checkpoint')];
+  const within = [logDirectory, checkpointDirectory, join(directory, 'archive')];
+  for (const each of within) await disk.makeDirectory(each);
+  for (const each of [directory, ...within]) await removeUnfinished(disk, each);
+  // What an earlier process wrote and did not sync is read here as if it were durable: it has to be, before anything is built on it.
+  for (const each of [...within, directory, dirname(directory)]) await disk.syncDirectory(each);
+  await finishInstall(disk, checkpointDirectory, logDirectory);
+  await finishRewind(disk, logDirectory, checkpointDirectory);
+  const fresh = (await disk.list(logDirectory)).length === 0 && (await disk.list(checkpointDirectory)).length === 0;
+  const hardState = await readHardState(disk, directory, fresh);
+  const checkpoints = await Checkpoints.open(reader, checkpointDirectory);
+  const place = { directory: logDirectory, checkpointDirectory, segmentBytes };
+  const frames = await FrameLog.open(reader, place, checkpoints.newest?.head ?? null);
+  const incoming = await IncomingSnapshot.open(disk, checkpointDirectory);
+  const inThisThread: Checkpointer = (plan) => makeCheckpoint(reader, plan);
+  const checkpointer = options.checkpointer ?? (options.disk === undefined ? checkpointInThread(log) : inThisThread);
+  return new DiskJournal({ reader, directory, hardState, checkpoints, frames, incoming, checkpointer }, options);
+}
+
+class DiskJournal implements Journal {
+  readonly #parts: Parts;
+  readonly #options: JournalOptions;
+  readonly #disk: Disk;
+  readonly #archives: Archives;
+  readonly #commits: GroupCommit;
+  /** What reads the log or the checkpoints for long, and what takes parts of them away, take turns. Appending needs none. */
+  readonly #turns = new Turns();
+  readonly #receiving = new Turns();
+  #hardState: HardState;
+  #scan: 'due' | 'begun' | 'done' = 'due';
+  #closed = false;
+
+  constructor(parts: Parts, options: JournalOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#disk = parts.reader.disk;
+    this.#archives = new Archives(this.#disk, join(parts.directory, 'archive'), options.log);
+    this.#hardState = parts.hardState;
+    this.#commits = new GroupCommit({ carryOut: (batch) => this.#carryOut(batch), log: options.log, onFatal: options.onFatal });
   }
 
-  async function carryOut(batch: readonly JournalWrite[]): Promise<ArchivedTail | null> {
+  get damage(): readonly DamagedFrames[] {
+    return this.#parts.frames.holes.map(({ fromIndex, toIndex, hash }) => ({ fromIndex, toIndex, hash }));
+  }
+
+  repair(frames: readonly Frame[]): Promise<void> {
+    return this.#turns.take(() => this.#parts.frames.repair(frames, this.checkpoint));
+  }
+
+  get checkpoint(): SnapshotHead | null {
+    return this.#parts.checkpoints.newest?.head ?? null;
+  }
+
+  checkpointState(): AsyncIterable<StateRecord> {
+    const { newest } = this.#parts.checkpoints;
+    return newest === null ? none() : readRecords(this.#disk, newest);
+  }
+
+  get base(): LogBase {
+    const { base: position } = this.#parts.frames;
+    const history = (this.checkpoint?.history ?? []).filter(({ fromIndex }) => fromIndex <= position.index);
+    return { position, history };
+  }
+
+  async *recovered(): AsyncGenerator<LoggedFrame> {
+    assert.equal(this.#scan, 'due', 'recovered() is read once');
+    const { frames } = this.#parts;
+    const [hole] = frames.holes;
+    if (hole !== undefined) throw new AppError('journal_corrupt', `${hole.found}; frames to ${String(hole.toIndex)} are missing`);
+    this.#scan = 'begun';
+    const covered = this.checkpoint?.position;
+    for await (const logged of frames.from(frames.base.index + 1)) {
+      const { index, hash } = logged.frame;
+      if (index === covered?.index && hash !== covered.hash)
+        throw new AppError(
+          'journal_corrupt',
+          `${this.#parts.directory}: frame ${String(index)} is not the one that the checkpoint stands on`,
+        );
+      yield logged;
+    }
+    this.#scan = 'done';
+  }
+
+  get hardState(): HardState {
+    return this.#hardState;
+  }
+
+  write(step: JournalWrite): Promise<ArchivedTail | null> {
+    this.#assertScanned();
+    return this.#commits.push(step);
+  }
+
+  read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]> {
+    this.#assertScanned();
+    assert(fromIndex >= 1, 'frames are counted from 1');
+    return this.#parts.frames.read(fromIndex, maxBytes);
+  }
+
+  makeCheckpoint(index: number): Promise<SnapshotHead> {
+    return this.#maintain(async () => {
+      const { checkpoints, checkpointer, frames } = this.#parts;
+      assert(index >= 1 && index <= frames.end.index, 'a checkpoint is made of durable frames');
+      const previous = checkpoints.newest;
+      const reached = previous?.head.position.index ?? 0;
+      if (previous !== null && reached >= index) return previous.head;
+      const plan = { directory: checkpoints.directory, previous, stretches: frames.stretches(reached + 1, index) };
+      try {
+        const file = await checkpointer(plan);
+        await checkpoints.add(file);
+        return file.head;
+      } catch (error) {
+        if (error instanceof AppError) await removeUnfinished(this.#disk, checkpoints.directory);
+        throw error;
+      }
+    });
+  }
+
+  compact(): Promise<number> {
+    return this.#maintain(() => this.#parts.frames.compact(this.#parts.checkpoints.compactableIndex));
+  }
+
+  snapshot(): Snapshot | null {
+    return this.#parts.checkpoints.snapshot();
+  }
+
+  readSnapshot(id: string, offset: number, maxBytes: number): Promise<Uint8Array | null> {
+    return this.#parts.checkpoints.read(id, offset, maxBytes);
+  }
+
+  receivedSnapshot(): PartialSnapshot | null {
+    return this.#parts.incoming.held;
+  }
+
+  receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number> {
+    return this.#receiving.take(() => this.#parts.incoming.receive(id, totalBytes, offset, chunk));
+  }
+
+  async installSnapshot(id: string): Promise<ArchivedTail | null> {
+    this.#assertScanned();
+    return this.#receiving.take(async () => this.#commits.push({ snapshot: await this.#parts.incoming.verified(id) }));
+  }
+
+  archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+    return this.#archives.list();
+  }
+
+  archiveCopy(timeMs: number, retention: CopyRetention): Promise<ArchivedCopy | null> {
+    return this.#maintain(async () => this.#archives.copy(this.#parts.frames, this.#parts.checkpoints.newest, timeMs, retention));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#commits.close();
+    await this.#turns.idle();
+    await this.#receiving.idle();
+    await this.#parts.frames.close();
+  }
+
+  #assertScanned(): void {
+    assert.equal(this.#scan, 'done', 'recovered() is read to its end before the first read or write');
+  }
+
+  /** In its turn. Anything but an AppError is fatal, as it is in a write. */
+  async #maintain<T>(work: () => Promise<T>): Promise<T> {
+    this.#assertScanned();
+    if (this.#closed) throw new AppError('stopping', 'the journal is closed');
+    try {
+      return await this.#turns.take(work);
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      this.#options.log.fatal({ err: error }, 'the journal does not know what its disk holds');
+      this.#options.onFatal(error);
+      throw error;
+    }
+  }
+
+  async #carryOut(batch: readonly JournalStep[]): Promise<ArchivedTail | null> {
+    const { frames, directory, checkpoints } = this.#parts;
     const [first] = batch;
+    const { snapshot } = first ?? {};
+    if (snapshot !== undefined) return this.#turns.take(() => this.#install(snapshot));
     const keepTo = first?.truncateTo ?? frames.end.index;
     const added = batch.flatMap((step) => step.frames ?? []);
+    assert(
+      keepTo === frames.end.index || frames.base.index === 0 || checkpoints.reaches(keepTo),
+      'a rewind leaves a log from which the state can be built',
+    );
     assertContinues({ index: keepTo, hash: await frames.hashAt(keepTo) }, added);
     if (first?.hardState !== undefined) {
-      await writeHardState(disk, directory, first.hardState);
-      hardState = first.hardState;
+      await writeHardState(this.#disk, directory, first.hardState);
+      this.#hardState = first.hardState;
     }
-    if (keepTo < frames.end.index) return archiveAndReplace(disk, archiveDirectory, frames, keepTo, added);
+    if (keepTo < frames.end.index) return this.#turns.take(() => this.#replaceAfter(keepTo, added));
     if (added.length > 0) await frames.append(added);
     return null;
   }
 
-  const commits = new GroupCommit({ carryOut, log, onFatal });
-  return {
-    recovered,
-    get hardState(): HardState {
-      return hardState;
-    },
-    write(step) {
-      assert.equal(scan, 'done', 'recovered() is read to its end before the first write');
-      return commits.push(step);
-    },
-    read(fromIndex, maxBytes) {
-      assert.equal(scan, 'done', 'recovered() is read to its end before the first read');
-      assert(fromIndex >= 1, 'frames are counted from 1');
-      return frames.read(fromIndex, maxBytes);
-    },
-    archives: () => listArchives(disk, archiveDirectory, log),
-    async close() {
-      await commits.close();
-      await frames.close();
-    },
-  };
+  /** What lies beyond `index` is archived before it is replaced (I5). */
+  async #replaceAfter(index: number, replacement: readonly LoggedFrame[]): Promise<ArchivedTail | null> {
+    const { frames, checkpoints } = this.#parts;
+    const tail = await this.#archives.tail(frames, index + 1);
+    await this.#archives.orForget(tail, () => frames.replaceAfter(index, replacement));
+    checkpoints.forgetBeyond(index);
+    return tail;
+  }
+
+  async #install(snapshot: CheckpointFile): Promise<ArchivedTail | null> {
+    const { frames, checkpoints, incoming } = this.#parts;
+    const parted = await firstNotHeld(snapshot.head, frames.from(frames.base.index + 1));
+    const tail = parted === null ? null : await this.#archives.tail(frames, parted);
+    await this.#archives.orForget(tail, () => intendInstall(this.#disk, checkpoints.directory, snapshot));
+    await frames.restart(snapshot.head.position, async () => {
+      const installed = await finishInstall(this.#disk, checkpoints.directory, join(this.#parts.directory, 'log'));
+      if (installed !== null) checkpoints.replaceBy(installed);
+    });
+    incoming.held = null;
+    return tail;
+  }
 }
 
-/** What lies beyond `index` is archived before it is replaced (I5). */
-async function archiveAndReplace(
-  disk: Disk,
-  archiveDirectory: string,
-  frames: FrameLog,
-  index: number,
-  replacement: readonly LoggedFrame[],
-): Promise<ArchivedTail | null> {
-  const [first, last] = [await frames.frameAt(index + 1), await frames.frameAt(frames.end.index)];
-  const tail = await archiveTail(disk, archiveDirectory, first, last, frames.from(index + 1));
-  try {
-    await frames.replaceAfter(index, replacement);
-  } catch (error) {
-    // Nothing was replaced. After any other failure the rewind may have happened: the archive stays.
-    if (error instanceof AppError && tail !== null) await removeArchive(disk, archiveDirectory, tail.id);
-    throw error;
-  }
-  return tail;
+async function* none(): AsyncGenerator<StateRecord> {
+  // A state without records.
 }
 
 function assertContinues(end: { index: number; hash: string }, added: readonly LoggedFrame[]): void {

@@ -1,8 +1,10 @@
-// Takes the end of the log away and puts other frames in its place, all or nothing (design: archive, intent, truncate, clear the intent).
+// Takes the end of the log away and puts other frames in its place, all or nothing (design: archive, intent, delete checkpoints
+// beyond the fork, truncate, clear the intent).
 // The intent is the segment that will follow the cut, whole with its frames, under a name of its own. All that needs room on the disk is done before
 // that name appears; after it only room is given back, so that a full disk cannot leave a step half done. A crash after it is resumed at open.
 import { join } from 'node:path';
 import { AppError } from '../../common/errors.ts';
+import { removeCheckpointsBeyond } from './checkpoints.ts';
 import { replaceFile, withFile, type Disk } from './disk.ts';
 import { decodeSegmentHeader, encodeSegmentHeader, firstIndexOf, segmentHeaderBytes, segmentName, type SegmentHeader } from './segment.ts';
 
@@ -14,12 +16,13 @@ export async function intendRewind(disk: Disk, directory: string, header: Segmen
 }
 
 /** Carries out the intent that stands in the directory, and clears it; does nothing when there is none. May be stopped anywhere and run again. */
-export async function finishRewind(disk: Disk, directory: string): Promise<void> {
+export async function finishRewind(disk: Disk, directory: string, checkpointDirectory: string): Promise<void> {
   const names = await disk.list(directory);
   const intent = names.find((name) => name.endsWith(intentSuffix));
   if (intent === undefined) return;
   const path = join(directory, intent);
   const header = await withFile(disk, path, 'read', async (file) => decodeSegmentHeader(await file.read(0, segmentHeaderBytes), path));
+  await removeCheckpointsBeyond(disk, checkpointDirectory, header.firstIndex - 1);
   const firstIndexes = names.flatMap((name) => firstIndexOf(name) ?? []).sort((a, b) => b - a);
   for (const firstIndex of firstIndexes.filter((first) => first >= header.firstIndex))
     await disk.remove(join(directory, segmentName(firstIndex)));

@@ -56,6 +56,9 @@ export interface Stretch {
   readonly checksums: readonly number[];
 }
 
+/** No CRC-32 is negative. */
+const damagedChecksum = -1;
+
 export class Segment {
   readonly path: string;
   readonly firstIndex: number;
@@ -81,6 +84,11 @@ export class Segment {
     this.size += size;
   }
 
+  /** Notes `frames` that are damaged; what is there in their place takes `bytes`. */
+  skip(frames: number, bytes: number): void {
+    for (let left = frames; left > 0; left -= 1) this.add(left === 1 ? bytes : 0, damagedChecksum);
+  }
+
   /** Forgets the frames after `index`. */
   cut(index: number): void {
     const kept = index - this.firstIndex + 1;
@@ -89,17 +97,22 @@ export class Segment {
     this.#checksums.length = this.#offsets.length;
   }
 
-  /** End of the record of `index` in the file. */
-  endOf(index: number): number {
-    return this.#offsets[index - this.firstIndex + 1] ?? this.size;
+  /** Begin of the record of `index` in the file. */
+  startOf(index: number): number {
+    return this.#offsets[index - this.firstIndex] ?? this.size;
   }
 
-  /** As many frames from `index` on as fit into `maxBytes`, at least one. `index` must be in this segment. */
-  stretch(index: number, maxBytes: number): Stretch {
+  /** End of the record of `index` in the file. */
+  endOf(index: number): number {
+    return this.startOf(index + 1);
+  }
+
+  /** As many frames from `index` up to `lastIndex` as fit into `maxBytes`, at least one. `index` must be in this segment. */
+  stretch(index: number, maxBytes: number, lastIndex = this.lastIndex): Stretch {
     const at = index - this.firstIndex;
-    const offset = this.#offsets[at] ?? this.size;
+    const offset = this.startOf(index);
     let last = index;
-    while (last < this.lastIndex && this.endOf(last + 1) - offset <= maxBytes) last += 1;
+    while (last < Math.min(lastIndex, this.lastIndex) && this.endOf(last + 1) - offset <= maxBytes) last += 1;
     return { path: this.path, offset, length: this.endOf(last) - offset, checksums: this.#checksums.slice(at, last + 1 - this.firstIndex) };
   }
 }

@@ -1,52 +1,10 @@
 // The contract of the journal, held by the one on a real disk and by the one in memory.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { noEpoch } from '../../common/position.ts';
 import { maxQueuedSteps } from '../../sidecar/journal/group-commit.ts';
-import { realDisk } from '../../sidecar/journal/disk.ts';
-import { openJournal } from '../../sidecar/journal/journal.ts';
-import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal } from '../../sidecar/ports.ts';
-import { faultyDisk, noFaults } from '../lib/faulty-disk.ts';
-import { emptyMemoryDisk, MemoryJournal } from '../lib/memory-journal.ts';
+import { memoryVolume, realVolume, type Volume } from '../lib/journal-volume.ts';
 import { collect, epochOf, frameAfter, framesAfter, logged, promised } from '../lib/sample-frames.ts';
-
-interface Volume {
-  open(): Promise<Journal>;
-  setFull(full: boolean): void;
-  drop(): Promise<void>;
-}
-
-async function realVolume(): Promise<Volume> {
-  const directory = await mkdtemp(join(tmpdir(), 'journal-'));
-  const faults = noFaults();
-  return {
-    open: () =>
-      openJournal({
-        directory,
-        sha256,
-        segmentBytes: 2000,
-        disk: faultyDisk(realDisk, faults),
-        log: { warn: () => undefined, fatal: () => undefined },
-        onFatal: (error) => {
-          throw error;
-        },
-      }),
-    setFull: (full) => (faults.full = full),
-    drop: () => rm(directory, { recursive: true }),
-  };
-}
-
-async function memoryVolume(): Promise<Volume> {
-  const disk = emptyMemoryDisk();
-  return {
-    open: async () => new MemoryJournal(disk),
-    setFull: (full) => (disk.full = full),
-    drop: async () => undefined,
-  };
-}
 
 const everything = 1 << 30;
 
@@ -159,9 +117,9 @@ describe.each([
     const third = framesAfter(null, 4, 'c');
     await journal.write({ frames: logged(third) });
     expect((await openAndScan()).hashes).toEqual(third.map(({ hash }) => hash));
-    expect((await journal.archives()).map(({ firstUid, lastUid }) => [firstUid, lastUid])).toEqual([
-      [1, 16],
-      [8, 30],
+    expect(await journal.archives()).toMatchObject([
+      { firstUid: 1, lastUid: 16 },
+      { firstUid: 8, lastUid: 30 },
     ]);
   });
 

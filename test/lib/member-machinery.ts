@@ -6,8 +6,8 @@ import type { Effect, Input } from '../../sidecar/core/io.ts';
 import type { LeaseRecord } from '../../sidecar/core/lease.ts';
 import { step } from '../../sidecar/core/member.ts';
 import { phaseOf } from '../../sidecar/core/phase.ts';
-import type { Member, MemberConfig } from '../../sidecar/core/state.ts';
-import { MemberNode } from './member-node.ts';
+import { carryOver, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
+import { headOf, MemberNode } from './member-node.ts';
 
 const tickMs = 50;
 const leasePollMs = 1000;
@@ -171,6 +171,14 @@ export class MemberMachinery {
     });
   }
 
+  /** The process goes on with what the disk has. */
+  #reload(node: MemberNode, before: Member): void {
+    if (node.member !== before) return;
+    node.build(before.config);
+    if (node.member !== null) carryOver(node.member, before);
+    this.input(node, { kind: 'recorded', record: node.record });
+  }
+
   #perform(node: MemberNode, member: Member, effect: Effect): void {
     switch (effect.kind) {
       case 'persist':
@@ -178,6 +186,24 @@ export class MemberMachinery {
           node.persist(effect.step);
           return { kind: 'persisted', token: effect.token };
         });
+      case 'checkpoint':
+        return this.#later(node, member, () => ({ kind: 'checkpointed', token: effect.token, done: node.makeCheckpoint(effect.index) }));
+      case 'fetchSnapshot':
+        return this.#later(node, member, () => {
+          const other = this.node(effect.from);
+          if (other.checkpoints.length === 0 && other.member !== null) other.makeCheckpoint(other.member.store.index);
+          const snapshot = this.#reaches(node.pod, effect.from) && other.member !== null ? (other.checkpoints.at(-1) ?? []) : [];
+          const head = headOf(snapshot);
+          node.received = snapshot;
+          return { kind: 'snapshotFetched', token: effect.token, received: head === null ? null : { id: head.position.hash, head } };
+        });
+      case 'installSnapshot':
+        this.#work.push(() => {
+          if (node.member !== member) return;
+          node.installSnapshot();
+          this.#reload(node, member);
+        });
+        return;
       case 'readStream':
         node.readAfter = effect.afterSeq;
         if (effect.afterSeq === 0 || this.stream[effect.afterSeq - 1]?.hash === effect.hash) return;
@@ -235,7 +261,7 @@ export class MemberMachinery {
         node.results.set(effect.id, effect.result);
         return;
       case 'reload':
-        this.#work.push(() => this.start(node.pod));
+        this.#work.push(() => this.#reload(node, member));
         return;
       case 'answerRead':
         node.reads.set(effect.id, effect.result);

@@ -3,6 +3,8 @@ import { emptyPosition } from '../../common/position.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { PersistStep, ReadResult, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
 import { emptyHardState, type DiskRecord, type HardState } from '../../sidecar/core/hard-state.ts';
+import { advanceHead, type SnapshotHead, type StateRecord } from '../../sidecar/core/snapshot.ts';
+import { Store } from '../../sidecar/core/store.ts';
 import { createMember, recover, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
 import { phaseOf } from '../../sidecar/core/phase.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
@@ -11,7 +13,12 @@ export class MemberNode {
   readonly pod: string;
   readonly kind: 'member' | 'dr';
   member: Member | null = null;
+  /** After those that are compacted. */
   frames: SequencedFrame[] = [];
+  /** What checkpoints stand on: the whole log up to the last of them. The disk has only the heads and the state; the frames are here to make it from. */
+  checkpoints: (readonly Frame[])[] = [];
+  received: readonly Frame[] | null = null;
+  baseIndex = 0;
   hardState: HardState = emptyHardState;
   /** What the member Lease holds. */
   record: DiskRecord | null = null;
@@ -42,7 +49,15 @@ export class MemberNode {
       sha256,
       ...options,
     };
-    const member = createMember(config, this.hardState, { base: { position: emptyPosition, history: [] }, checkpoint: null });
+    this.build(config);
+  }
+
+  build(config: MemberConfig): void {
+    const newest = this.checkpoints.at(-1) ?? [];
+    const base = headOf(newest.slice(0, this.baseIndex));
+    const foundation = { position: base?.position ?? emptyPosition, history: base?.history ?? [] };
+    const member = createMember(config, this.hardState, { base: foundation, checkpoint: headOf(newest) });
+    for (const record of stateOf(newest)) member.store.restore(record);
     for (const { frame, seq } of this.frames) recover(member, frame, seq);
     this.member = member;
     this.readAfter = null;
@@ -52,6 +67,8 @@ export class MemberNode {
   loseDisk(): void {
     this.member = null;
     this.frames = [];
+    this.checkpoints = [];
+    this.baseIndex = 0;
     this.hardState = emptyHardState;
   }
 
@@ -61,11 +78,51 @@ export class MemberNode {
 
   persist({ hardState, truncateTo, frames }: PersistStep): void {
     if (hardState !== undefined) this.hardState = hardState;
-    if (truncateTo !== undefined) this.archived.push(...this.frames.splice(truncateTo).map(({ frame }) => frame));
+    if (truncateTo !== undefined) this.archived.push(...this.frames.splice(truncateTo - this.baseIndex).map(({ frame }) => frame));
     if (frames !== undefined) this.frames.push(...frames);
   }
 
-  framesFrom(index: number): Frame[] {
-    return this.frames.slice(index - 1).map(({ frame }) => frame);
+  /** Two are kept; what lies at or before the older one is compacted. Returns what the journal would. */
+  makeCheckpoint(index: number): { readonly index: number; readonly firstIndex: number } {
+    const before = (this.checkpoints.at(-1) ?? []).slice(0, this.baseIndex);
+    const whole = [...before, ...this.frames.map(({ frame }) => frame)].slice(0, index);
+    this.checkpoints = [...this.checkpoints, whole].slice(-2);
+    const [older] = this.checkpoints;
+    if (older !== undefined && this.checkpoints.length === 2) {
+      this.frames.splice(0, older.length - this.baseIndex);
+      this.baseIndex = older.length;
+    }
+    return { index, firstIndex: this.baseIndex + 1 };
   }
+
+  /** The received snapshot takes the place of the log; what that has of its own is archived. */
+  installSnapshot(): void {
+    const snapshot = this.received ?? [];
+    const hashes = new Set(snapshot.map(({ hash }) => hash));
+    this.archived.push(...this.frames.flatMap(({ frame }) => (hashes.has(frame.hash) ? [] : [frame])));
+    this.frames = [];
+    this.checkpoints = [snapshot];
+    this.baseIndex = snapshot.length;
+    this.received = null;
+  }
+
+  framesFrom(index: number): Frame[] {
+    if (index <= this.baseIndex) return [];
+    return this.frames.slice(index - 1 - this.baseIndex).map(({ frame }) => frame);
+  }
+}
+
+export const headOf = (frames: readonly Frame[]): SnapshotHead | null => frames.reduce<SnapshotHead | null>(advanceHead, null);
+
+/** What a checkpoint of these frames holds. */
+function stateOf(frames: readonly Frame[]): StateRecord[] {
+  const store = new Store();
+  for (const frame of frames) store.apply(frame);
+  const entries = store.list('', Infinity, '').map(({ key, entry }): StateRecord => ({ kind: 'entry', key, ...entry }));
+  const keys = new Set(frames.flatMap(({ changes }) => changes.flatMap(({ idempotencyKey }) => idempotencyKey ?? [])));
+  const receipts = [...keys].flatMap((idempotencyKey): StateRecord[] => {
+    const receipt = store.receipt(idempotencyKey);
+    return receipt === undefined ? [] : [{ kind: 'receipt', idempotencyKey, ...receipt }];
+  });
+  return [...entries, ...receipts];
 }

@@ -1,9 +1,10 @@
 // How the stories of a MemberWorld begin, and what they have in common.
+import type { MemberConfig } from '../../sidecar/core/state.ts';
 import { MemberWorld } from './member-world.ts';
 
 /** A cluster that has started: `m-0` leads, all others follow. */
-export function running(members = 3, replicas = 0): MemberWorld {
-  const world = new MemberWorld(members, {}, replicas);
+export function running(members = 3, replicas = 0, options: Partial<MemberConfig> = {}): MemberWorld {
+  const world = new MemberWorld(members, options, replicas);
   for (const { pod } of world.nodes) world.start(pod);
   world.run(1000);
   world.openRound('m-0');

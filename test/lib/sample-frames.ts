@@ -51,3 +51,7 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) all.push(item);
   return all;
 }
+
+export async function* listed<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}

@@ -39,7 +39,13 @@ function rename(names: Map<string, Inode>, naming: Naming): void {
 }
 
 /** What is left of the operations that were not synced. `random` gives numbers in [0, 1). */
-export type Survival = { readonly kind: 'all' } | { readonly kind: 'none' } | { readonly kind: 'some'; readonly random: () => number };
+export type Survival =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'some'; readonly random: () => number }
+  /** Whole operations of `unsynced`. */
+  | { readonly kind: 'these'; readonly operations: ReadonlySet<Unsynced> };
+export type Unsynced = Change | Naming;
 
 export class VolatileDisk implements Disk {
   readonly #directories = new Map<string, Directory>();
@@ -53,6 +59,18 @@ export class VolatileDisk implements Disk {
 
   constructor() {
     this.stopped = new Promise((resolve) => (this.#stop = resolve));
+  }
+
+  /** Operations that a power loss may undo, in a set order. */
+  unsynced(): Unsynced[] {
+    const found: Unsynced[] = [];
+    const inodes = new Set<Inode>();
+    for (const { durable, pending } of this.#directories.values()) {
+      found.push(...pending);
+      for (const inode of durable.values()) inodes.add(inode);
+      for (const naming of pending) if (naming.kind !== 'unlink') inodes.add(naming.inode);
+    }
+    return [...found, ...[...inodes].flatMap(({ pending }) => pending)];
   }
 
   /** The disk as the next start finds it. */
@@ -73,7 +91,7 @@ export class VolatileDisk implements Disk {
     };
     for (const [path, directory] of this.#directories) {
       const names = new Map(directory.durable);
-      for (const naming of directory.pending) if (survives(survival)) rename(names, naming);
+      for (const naming of directory.pending) if (survives(naming, survival)) rename(names, naming);
       const copy = new Directory();
       copy.names = new Map([...names].map(([name, inode]) => [name, survivor(inode)]));
       copy.durable = new Map(copy.names);
@@ -182,10 +200,13 @@ export class VolatileDisk implements Disk {
   }
 }
 
-const survives = (survival: Survival): boolean => survival.kind === 'all' || (survival.kind === 'some' && survival.random() < 0.5);
+function survives(operation: Unsynced, survival: Survival): boolean {
+  if (survival.kind === 'these') return survival.operations.has(operation);
+  return survival.kind === 'all' || (survival.kind === 'some' && survival.random() < 0.5);
+}
 
 function survivingPart(change: Change, survival: Survival): Change | null {
-  if (survival.kind !== 'some' || change.kind === 'truncate') return survives(survival) ? change : null;
+  if (survival.kind !== 'some' || change.kind === 'truncate') return survives(change, survival) ? change : null;
   const draw = survival.random();
   if (draw < 1 / 3) return null;
   if (draw < 2 / 3) return change;

@@ -1,12 +1,14 @@
 // The real journal on a disk in memory, with segments so small that a few frames fill one.
 import type { Journal } from '../../sidecar/ports.ts';
 import type { Disk } from '../../sidecar/journal/disk.ts';
+import { makeCheckpoint, type Checkpointer } from '../../sidecar/journal/checkpoint.ts';
 import { openJournal } from '../../sidecar/journal/journal.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { collect } from './sample-frames.ts';
 
 export const journalDirectory = '/data/journal';
 export const logDirectory = `${journalDirectory}/log`;
+export const checkpointDirectory = `${journalDirectory}/checkpoint`;
 export const archiveDirectory = `${journalDirectory}/archive`;
 const segmentBytes = 750;
 
@@ -18,13 +20,25 @@ export interface Opened {
   readonly fatal: unknown[];
 }
 
+export interface OpenedHow {
+  /** Not: the caller reads `recovered()`, or repairs first. */
+  readonly scan?: boolean;
+  /** What a checkpoint waits for before it is made. */
+  readonly before?: () => Promise<unknown>;
+}
+
 /** Opens the journal on the disk and reads what is there. */
-export async function openOn(disk: Disk): Promise<Opened> {
+export async function openOn(disk: Disk, { scan = true, before }: OpenedHow = {}): Promise<Opened> {
   const said: string[] = [];
   const fatal: unknown[] = [];
   const say = (_: unknown, message?: string): void => void said.push(message ?? '');
   const onFatal = (error: unknown): void => void fatal.push(error);
-  const journal = await openJournal({ directory: journalDirectory, sha256, segmentBytes, disk, log: { warn: say, fatal: say }, onFatal });
-  const hashes = (await collect(journal.recovered())).map(({ frame }) => frame.hash);
+  const checkpointer: Checkpointer = async (plan) => {
+    await before?.();
+    return makeCheckpoint({ disk, sha256 }, plan);
+  };
+  const log = { warn: say, fatal: say };
+  const journal = await openJournal({ directory: journalDirectory, sha256, segmentBytes, disk, log, onFatal, checkpointer });
+  const hashes = scan ? (await collect(journal.recovered())).map(({ frame }) => frame.hash) : [];
   return { journal, hashes, said, fatal };
 }

@@ -16,7 +16,7 @@ describe('this member', () => {
     const role = { role: 'leader', phase: 'Leading', epoch: 3, leader: 'trading-0', uid: 1 };
     expect((await api.call('/v1/role')).json).toEqual(role);
     expect((await api.call('/v1/status')).json).toEqual({ role, ready: true, started: true, report: api.process.report() });
-    const archive = { id: 'diverged-3-5-7', firstUid: 5, lastUid: 7, changes: 3, sha256: 'f'.repeat(64) };
+    const archive = { kind: 'diverged' as const, id: 'diverged-3-5-7', firstUid: 5, lastUid: 7, changes: 3, sha256: 'f'.repeat(64) };
     api.process.archived.push(archive);
     expect((await api.call('/v1/archives')).json).toEqual({ archives: [archive] });
   });

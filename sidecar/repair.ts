@@ -1,0 +1,107 @@
+// Puts damaged frames of the journal back before the member takes part (ADR 11): from another member, else from the stream. A frame is known by its hash, so that
+// no source needs to be trusted. While no source has them the member waits: a log with a hole must neither be served nor counted.
+import type { Logger } from 'pino';
+import { decodeFrame, type Frame, type Sha256 } from './core/frame.ts';
+import { isAppError } from '../common/errors.ts';
+import { fetchFrames } from './peer-calls.ts';
+import type { Clock, DamagedFrames, Journal, LogStream, Peers } from './ports.ts';
+
+const retryMs = 1000;
+/** Nothing came from the stream for so long: it has no more. */
+const streamSilenceMs = 3000;
+
+export interface RepairSources {
+  readonly journal: Journal;
+  readonly peers: Peers;
+  readonly stream: LogStream;
+  /** Of the other members, as far as they are known by now. */
+  readonly pods: () => readonly string[];
+  readonly sha256: Sha256;
+  readonly clock: Clock;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** Resolves when the journal is sound. Rejects with AppError disk_full. */
+export async function repairJournal(sources: RepairSources): Promise<void> {
+  const { journal, clock, log } = sources;
+  for (let hole = journal.damage[0]; hole !== undefined; hole = journal.damage[0]) {
+    const frames = (await fromPeers(hole, sources)) ?? (await fromStream(hole, sources));
+    if (frames === null) {
+      log.warn({ ...hole }, 'frames of the journal are damaged, and nobody has them yet: start another member, or bring the stream back');
+      await new Promise<void>((resolve) => clock.after(retryMs, resolve));
+      continue;
+    }
+    await journal.repair(frames);
+    log.info({ ...hole }, 'damaged frames of the journal are repaired');
+  }
+}
+
+async function fromPeers(hole: DamagedFrames, { peers, pods, sha256 }: RepairSources): Promise<Frame[] | null> {
+  for (const pod of pods()) {
+    const frames = new Map<number, Frame[]>();
+    for (let next = hole.fromIndex; next <= hole.toIndex;) {
+      const some = await fetchFrames(peers, pod, next).catch(orNone);
+      if (some.length === 0) break;
+      for (const bytes of some) note(frames, decodeFrame(bytes, sha256));
+      next += some.length;
+    }
+    const chain = chainOf(hole, frames);
+    if (chain !== null) return chain;
+  }
+  return null;
+}
+
+/** A peer that does not answer has nothing. */
+function orNone(error: unknown): Uint8Array[] {
+  if (!isAppError(error)) throw error;
+  return [];
+}
+
+/** Reads the stream from its first message until it says nothing new. */
+function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSources): Promise<Frame[] | null> {
+  const frames = new Map<number, Frame[]>();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      stream.read(
+        0,
+        '',
+        () => undefined,
+        () => new Promise(() => undefined),
+      );
+      resolve(chainOf(hole, frames));
+    };
+    let cancel = clock.after(streamSilenceMs, end);
+    stream.read(
+      0,
+      '',
+      (event) => {
+        if (event.kind !== 'frame') return;
+        cancel();
+        cancel = clock.after(streamSilenceMs, end);
+        const frame = decodeFrame(event.bytes, sha256);
+        if ('error' in frame || frame.index < hole.fromIndex || frame.index > hole.toIndex) return;
+        note(frames, frame);
+      },
+      () => Promise.resolve(),
+    );
+  });
+}
+
+function note(frames: Map<number, Frame[]>, frame: Frame | { readonly error: string }): void {
+  if ('error' in frame) return;
+  const known = frames.get(frame.index) ?? [];
+  if (!known.some(({ hash }) => hash === frame.hash)) frames.set(frame.index, [...known, frame]);
+}
+
+/** From the last frame back, each known by the hash that the one behind it names. */
+function chainOf({ fromIndex, toIndex, hash }: DamagedFrames, frames: ReadonlyMap<number, readonly Frame[]>): Frame[] | null {
+  const chain: Frame[] = [];
+  let wanted = hash;
+  for (let index = toIndex; index >= fromIndex; index -= 1) {
+    const found = frames.get(index)?.find((frame) => frame.hash === wanted);
+    if (found === undefined) return null;
+    chain.unshift(found);
+    wanted = found.prevHash;
+  }
+  return chain;
+}
