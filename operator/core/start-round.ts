@@ -38,13 +38,29 @@ export function highestMark(cluster: ControlCluster, leases: readonly ObservedLe
 }
 
 /** It may stand for election, or will as soon as it has read the round that is open, in which it was counted. */
-function mayStand({ report, live }: MemberView, open: StartRound | null): boolean {
+function mayStand(member: MemberView, open: StartRound | null): boolean {
+  const { report, live } = member;
   if (report === null || !live || report.phase === 'Blocked') return false;
   if (report.eligible) return true;
-  if (open?.counted.some(({ pod, session }) => pod === report.pod && session === report.session) !== true) return false;
+  if (open === null || !isCounted(member, open)) return false;
   if (open.claim !== 'elected') return open.designated === report.pod && report.promise.generation < open.generation;
   return report.voter || (report.position.index === 0 && isOneOf(open.configuration, report));
 }
+
+/** A member claims without votes, or is about to. */
+const isUnderWay = (present: readonly MemberView[], open: StartRound | null): boolean =>
+  open !== null &&
+  open.claim !== 'elected' &&
+  present.some(
+    (member) =>
+      member.name === open.designated && (mayStand(member, open) || (isCounted(member, open) && member.report?.reason === 'Electing')),
+  );
+
+const isCounted = ({ report }: MemberView, open: StartRound | null): boolean =>
+  open?.counted.some(({ pod, session }) => pod === report?.pod && session === report.session) ?? false;
+
+const reported = (present: readonly MemberView[]): Counted[] =>
+  present.flatMap(({ name, report }) => (report === null ? [] : [{ name, report }]));
 
 const isOneOf = (disks: Configuration, { pod, incarnation }: MemberReport): boolean =>
   disks.some((disk) => disk.pod === pod && disk.incarnation === incarnation);
@@ -55,13 +71,14 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   const open = leaderLease?.round ?? null;
   const forced = memberToForce(members, open);
   if (forced !== null && leaderLease !== null) return forcedRound(observed, members, forced, open);
-  if (leadership.kind === 'led') return { kind: 'notNeeded' };
-  if (candidates.some((member) => mayStand(member, open))) return { kind: 'notNeeded' };
-
   const present = candidates.filter(
     (member) => member.proven && member.report?.phase === 'Waiting' && member.report.incarnation !== '' && !(member.pod?.deleting ?? true),
   );
   const missing = candidates.filter((member) => !present.includes(member));
+  // Who cannot win the votes of a majority of the disks tries in vain, and holds the Lease meanwhile.
+  const isVain =
+    missing.length === 0 && !isUnderWay(present, open) && votersAmong(cluster, reported(present)).length < majorityOf(cluster.spec.members);
+  if (!isVain && (leadership.kind === 'led' || candidates.some((member) => mayStand(member, open)))) return { kind: 'notNeeded' };
   const patience = patienceLeftMs(cluster, observed.nowMs);
   const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(cluster.spec.members));
   const worthWaiting = cluster.spec.startup.policy === 'Quorum' && patience > 0;
@@ -82,7 +99,7 @@ type Gathering = Extract<StartDecision, { kind: 'gathering' }>;
 
 function judgeLogs(observed: Observed, gathering: Gathering, open: StartRound | null): StartDecision {
   const { cluster } = observed;
-  const counted = gathering.present.flatMap(({ name, report }) => (report === null ? [] : [{ name, report }]));
+  const counted = reported(gathering.present);
   const allPresent = gathering.missing.length === 0;
   const known = cluster.status?.clusterId;
   const ids = new Set(counted.flatMap(({ report }) => report.clusterId ?? []));
@@ -128,7 +145,7 @@ function openRound(
 /** K10: with its own log, whatever the mark says; those that speak now count from then on. */
 function forcedRound(observed: Observed, members: readonly MemberView[], forced: MemberView, open: StartRound | null): StartDecision {
   const present = members.filter(({ kind, live, report }) => kind === 'member' && live && report !== null && report.incarnation !== '');
-  const counted = present.flatMap(({ name, report }) => (report === null ? [] : [{ name, report }]));
+  const counted = reported(present);
   const clusterId = forced.report?.clusterId ?? observed.cluster.status?.clusterId;
   if (clusterId === undefined || forced.report === null) return { kind: 'notNeeded' };
   return openRound(observed, counted, open, {
@@ -161,16 +178,20 @@ interface WayToLead {
 const disksOf = (counted: readonly Counted[]): Configuration =>
   counted.map(({ name, report }) => ({ pod: name, incarnation: report.incarnation }));
 
+/** Those whose disks count; all, when nothing was founded yet. */
+function votersAmong({ status }: ControlCluster, counted: readonly Counted[]): readonly Counted[] {
+  const founding = status?.founding;
+  if (founding === undefined && counted.every(({ report }) => report.position.index === 0)) return counted;
+  return counted.filter(({ report }) => report.voter || (report.position.index === 0 && isOneOf(founding ?? [], report)));
+}
+
 /**
  * By votes, as long as enough of the disks that count are there. With all members there and too few such disks among them, or with a generation that was raised and
  * that no log has a claim of, a recovery (ADR 10). `null`: nobody can lead before more members are there.
  */
 function howToLead(cluster: ControlCluster, counted: readonly Counted[], open: StartRound | null, allPresent: boolean): WayToLead | null {
   const { founding, generation: known = 0 } = cluster.status ?? {};
-  const isFounded = founding !== undefined || counted.some(({ report }) => report.position.index > 0);
-  const voters = isFounded
-    ? counted.filter(({ report }) => report.voter || (report.position.index === 0 && isOneOf(founding ?? [], report)))
-    : counted;
+  const voters = votersAmong(cluster, counted);
   const inLogs = Math.max(0, ...counted.map(({ report }) => report.position.epoch.generation));
   const used = usedGeneration(counted, open);
   if (voters.length >= majorityOf(cluster.spec.members) && used === inLogs)

@@ -2,12 +2,17 @@
 // A frame that was durable and is no longer must be in the archive of that disk (I5), unless the disk itself was taken away.
 import { join } from 'node:path';
 import { describe, type Complaint } from './acknowledged-log.ts';
+import type { Frame } from '../../sidecar/core/frame.ts';
 import type { FrameBook } from './frame-book.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 
 export const dataDirectory = '/data/journal';
 const logDirectory = join(dataDirectory, 'log');
 const archiveDirectory = join(dataDirectory, 'archive');
+const checkpointDirectory = join(dataDirectory, 'checkpoint');
+
+/** A checkpoint is named by the index of its frame and the beginning of its hash; so is a snapshot that is about to take the place of the log. */
+const checkpointForm = /^(\d{16})-([0-9a-f]{16})\.checkpoint(\.installing)?$/;
 
 interface ArchivedLine {
   readonly uid: number;
@@ -80,12 +85,22 @@ export class DiskRecord {
     for (const hash of gone) {
       this.#held.delete(hash);
       const frame = this.#book.get(hash);
-      frame?.changes.forEach((_change, at) => {
+      if (frame === undefined || this.#isCompacted(frame)) continue;
+      frame.changes.forEach((_change, at) => {
         const line = lineName({ uid: frame.firstUid + at, index: frame.index, epoch: frame.epoch });
         if (!archived.has(line))
           this.#complain('I5', `change ${String(frame.firstUid + at)} of frame ${describe(frame)} is gone and not in the archive`);
       });
     }
+  }
+
+  /** A durable checkpoint holds what it made. */
+  #isCompacted(frame: Frame): boolean {
+    for (const name of this.#disk.durableFiles(checkpointDirectory).keys()) {
+      const [, index, hash] = checkpointForm.exec(name) ?? [];
+      if (index !== undefined && hash !== undefined && this.#book.holdsAt(Number(index), hash, frame)) return true;
+    }
+    return false;
   }
 
   #archived(): Set<string> {

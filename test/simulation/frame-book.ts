@@ -9,6 +9,7 @@ export class FrameBook {
   readonly #byBytes = new WeakMap<Uint8Array, Frame>();
   readonly #voters = new Map<string, readonly string[]>();
   readonly #numbers = new Map<string, number>();
+  readonly #byIndex = new Map<number, Frame[]>();
   highestUid = 0;
 
   get size(): number {
@@ -26,6 +27,7 @@ export class FrameBook {
     if (this.#byHash.has(frame.hash)) return false;
     this.#numbers.set(frame.hash, this.#byHash.size);
     this.#byHash.set(frame.hash, frame);
+    this.#byIndex.set(frame.index, [...(this.#byIndex.get(frame.index) ?? []), frame]);
     for (let uid = frame.firstUid; uid <= lastUid(frame); uid += 1) {
       const known = this.#byUid.get(uid);
       if (known === undefined) this.#byUid.set(uid, [frame]);
@@ -65,6 +67,13 @@ export class FrameBook {
     }
     for (const each of walked) this.#voters.set(each, voters ?? []);
     return voters ?? [];
+  }
+
+  /** The frame lies on the chain that has, at `index`, a hash that begins so. */
+  holdsAt(index: number, hashStart: string, frame: Frame): boolean {
+    if (frame.index > index) return false;
+    const ends = this.#byIndex.get(index) ?? [];
+    return ends.some(({ hash }) => hash.startsWith(hashStart) && this.ancestor(hash, frame.index) === frame);
   }
 
   /** The frame with this index on the chain that ends with `hash`. */

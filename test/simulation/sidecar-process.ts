@@ -6,6 +6,7 @@ import type { MemberReport } from '../../common/report.ts';
 import { LocalProcess } from '../../sidecar/control-process.ts';
 import { openJournal } from '../../sidecar/journal/journal.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
+import { repairJournal } from '../../sidecar/repair.ts';
 import type { Clock, Journal } from '../../sidecar/ports.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
 import { dataDirectory } from './disk-record.ts';
@@ -89,6 +90,8 @@ export class SidecarProcess {
     const clock = this.#clock();
     const log = this.#log;
     const { peers, stream } = this;
+    const pods = (): string[] => order.filter((pod) => pod !== host.pod);
+    await repairJournal({ journal, peers, stream, pods, sha256, clock, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
     const lease = host.kind === 'dr' ? null : this.#lease;
     const crash = (error: unknown): void => this.#defect(error);
@@ -97,7 +100,7 @@ export class SidecarProcess {
       podUid: host.podUid,
       session: this.session,
       kind: host.kind,
-      checkpointBytes: Number.MAX_SAFE_INTEGER,
+      checkpointBytes: swarm.checkpointBytes,
       durability: swarm.durability,
       divergedMember: swarm.divergedMember,
       timings,

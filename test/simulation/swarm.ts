@@ -40,6 +40,7 @@ export interface Swarm {
   readonly divergedMember: 'Archive' | 'Block';
   readonly startupPolicy: 'All' | 'Quorum';
   readonly segmentBytes: number;
+  readonly checkpointBytes: number;
   readonly network: {
     readonly minMs: number;
     readonly maxMs: number;
@@ -86,6 +87,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     divergedMember: chance.happens(0.1) ? 'Block' : 'Archive',
     startupPolicy: chance.happens(0.5) ? 'All' : 'Quorum',
     segmentBytes: chance.pick([1024, 4096, 65_536]),
+    checkpointBytes: chance.pick([1000, 3000, 10_000, 1_000_000]),
     network: {
       minMs: 0.2,
       maxMs: chance.pick([1, 5, 50]),
