@@ -1,8 +1,10 @@
 // What the members of one cluster say to each other over core NATS: forms, bounds and bytes.
 // Delivery is at most once and in no order; every rule that reads a message is written for that.
 import { z } from 'zod';
+import { errorCatalogue, type ErrorCode } from '../../common/errors.ts';
 import { epochSchema, positionSchema } from '../../common/position.ts';
 import { changeSchema } from './frame.ts';
+import type { ReadResult, SubmitResult } from './io.ts';
 
 const pod = z.string().min(1).max(253);
 /** Every message says of which cluster it speaks; `''` when its sender knows of none yet. */
@@ -60,7 +62,7 @@ const messageSchema = z.discriminatedUnion('kind', [
 export type Message = z.infer<typeof messageSchema>;
 export type MessageOf<Kind extends Message['kind']> = Extract<Message, { kind: Kind }>;
 
-/** Requests that one member's runtime asks of another's; answered with `RequestAnswer`, or with frames (`packFrames`). */
+/** Requests that one member's runtime asks of another's; answered with JSON of a form below, or with frames (`packFrames`). */
 const requestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('submit'), change: changeSchema }),
   z.strictObject({ kind: z.literal('readUid') }),
@@ -68,6 +70,20 @@ const requestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('frames'), fromIndex: z.int().min(1) }),
 ]);
 export type PeerRequest = z.infer<typeof requestSchema>;
+
+const refusalSchema = z.strictObject({
+  kind: z.literal('refused'),
+  code: z.enum(Object.keys(errorCatalogue) as ErrorCode[]),
+  detail: z.string(),
+});
+const submitAnswerSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('committed'), uid: z.int().min(1), epoch: z.int().min(0), duplicate: z.boolean() }),
+  refusalSchema,
+]);
+const readAnswerSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('confirmed'), uid: z.int().min(0) }),
+  refusalSchema,
+]);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -85,6 +101,8 @@ function decodeWith<T>(schema: z.ZodType<T>, payload: Uint8Array): T | null {
 /** `null` for what is not of the form: it is dropped, as a lost message would be. */
 export const decodeMessage = (payload: Uint8Array): Message | null => decodeWith(messageSchema, payload);
 export const decodeRequest = (payload: Uint8Array): PeerRequest | null => decodeWith(requestSchema, payload);
+export const decodeSubmitAnswer = (payload: Uint8Array): SubmitResult | null => decodeWith(submitAnswerSchema, payload);
+export const decodeReadAnswer = (payload: Uint8Array): ReadResult | null => decodeWith(readAnswerSchema, payload);
 
 /** Frames as `length (u32, big endian), bytes` one after the other. */
 export function packFrames(frames: readonly Uint8Array[]): Uint8Array {
