@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { errorCatalogue, type ErrorCode } from '../../common/errors.ts';
 import { epochSchema, positionSchema } from '../../common/position.ts';
 import { changeSchema } from './frame.ts';
-import type { ReadResult, SubmitResult } from './io.ts';
 
 const pod = z.string().min(1).max(253);
 /** Every message says of which cluster it speaks; `''` when its sender knows of none yet. */
@@ -101,8 +100,9 @@ function decodeWith<T>(schema: z.ZodType<T>, payload: Uint8Array): T | null {
 /** `null` for what is not of the form: it is dropped, as a lost message would be. */
 export const decodeMessage = (payload: Uint8Array): Message | null => decodeWith(messageSchema, payload);
 export const decodeRequest = (payload: Uint8Array): PeerRequest | null => decodeWith(requestSchema, payload);
-export const decodeSubmitAnswer = (payload: Uint8Array): SubmitResult | null => decodeWith(submitAnswerSchema, payload);
-export const decodeReadAnswer = (payload: Uint8Array): ReadResult | null => decodeWith(readAnswerSchema, payload);
+export const decodeSubmitAnswer = (payload: Uint8Array): z.infer<typeof submitAnswerSchema> | null =>
+  decodeWith(submitAnswerSchema, payload);
+export const decodeReadAnswer = (payload: Uint8Array): z.infer<typeof readAnswerSchema> | null => decodeWith(readAnswerSchema, payload);
 
 /** Frames as `length (u32, big endian), bytes` one after the other. */
 export function packFrames(frames: readonly Uint8Array[]): Uint8Array {

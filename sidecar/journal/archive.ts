@@ -71,18 +71,13 @@ export async function listArchives(disk: Disk, directory: string, log: Pick<Logg
     const sumName = `${name}.sha256`;
     const sum = names.has(sumName) ? await withFile(disk, join(directory, sumName), 'read', (file) => file.read(0, maxSumFileBytes)) : '';
     const [, sha256, sumOf] = sumForm.exec(sum.toString()) ?? [];
-    const [, id, firstUid, lastUidText] = nameForm.exec(name) ?? [];
-    if (sha256 === undefined || sumOf !== name || id === undefined) {
+    const [, id, firstUidText, lastUidText] = nameForm.exec(name) ?? [];
+    const [first, last] = [Number(firstUidText), Number(lastUidText)];
+    if (sha256 === undefined || sumOf !== name || id === undefined || !Number.isSafeInteger(first) || !Number.isSafeInteger(last)) {
       log.warn({ file: name }, 'an archive has no valid checksum file');
       continue;
     }
-    tails.push({
-      id,
-      firstUid: Number(firstUid),
-      lastUid: Number(lastUidText),
-      changes: Number(lastUidText) - Number(firstUid) + 1,
-      sha256,
-    });
+    tails.push({ id, firstUid: first, lastUid: last, changes: last - first + 1, sha256 });
   }
   return tails.sort((a, b) => a.firstUid - b.firstUid);
 }

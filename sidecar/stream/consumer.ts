@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { createInbox, type Msg, type NatsConnection } from 'nats';
 import { subscribe } from './connection.ts';
 import type { StreamApi } from './jetstream.ts';
+import { parseDelivery } from './server-answer.ts';
 
 const pullExpiresMs = 5000;
 const heartbeatMs = 1000;
@@ -26,24 +27,12 @@ const maxRefusals = 3;
 
 export type ConsumptionEnd = 'stalled' | 'lost' | 'gone' | 'stopped';
 
-interface Delivery {
-  readonly streamSeq: number;
-  readonly consumerSeq: number;
-}
-
 export interface ConsumptionHandler {
   message(seq: number, bytes: Uint8Array): void;
   /** More is asked for when this has resolved. */
   room(): Promise<void>;
   /** Nothing came during one pull. */
   idle(): void;
-}
-
-/** `$JS.ACK.<stream>.<consumer>.<delivered>.<streamSeq>.<consumerSeq>.<time>.<pending>`, or with domain and account before the stream and perhaps a random token at the end. */
-function parseDelivery(reply: string): Delivery {
-  const tokens = reply.split('.');
-  const at = tokens.length === 9 ? 5 : 7;
-  return { streamSeq: Number(tokens[at]), consumerSeq: Number(tokens[at + 1]) };
 }
 
 /** Runs until it ends or `signal` aborts. `handler` is not called after that. */
@@ -122,11 +111,11 @@ class Consumption {
     if (this.#ended) return;
     this.#signAtMs = performance.now();
     if (message.subject === this.#inbox) return this.#onStatus(message.headers?.code ?? 0);
-    const { streamSeq, consumerSeq } = parseDelivery(message.reply ?? '');
-    if (consumerSeq !== this.#consumerSeq + 1) return this.#end('lost');
-    this.#consumerSeq = consumerSeq;
+    const delivery = parseDelivery(message.reply ?? '');
+    if (delivery?.consumerSeq !== this.#consumerSeq + 1) return this.#end('lost');
+    this.#consumerSeq = delivery.consumerSeq;
     this.#refusals = 0;
-    this.#handler.message(streamSeq, message.data);
+    this.#handler.message(delivery.streamSeq, message.data);
     this.#left -= 1;
     if (this.#left === 0) void this.#askWithRoom();
   }

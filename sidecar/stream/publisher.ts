@@ -4,12 +4,12 @@
 // window of several expected sequences is no fence.
 import { createInbox, headers, type Msg, type MsgHdrs, type NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import { AppError, isAppError } from '../../common/errors.ts';
 import { limits, type Frame } from '../core/frame.ts';
 import type { PublishOutcome } from '../ports.ts';
 import { subscribe, type NatsLink } from './connection.ts';
 import { openStreamApi, type StreamSettings } from './jetstream.ts';
+import { parsePublishAnswer, type PublishAnswer } from './server-answer.ts';
 import { pause, untilChanged } from './waiting.ts';
 
 /** Wait for an answer before the frame is sent again; doubled with each attempt. */
@@ -21,18 +21,10 @@ const retryMs = 250;
 const wrongLastSequence = [10071, 10164];
 const messageTooLarge = 10054;
 
-const answerSchema = z.object({
-  stream: z.string().optional(),
-  seq: z.number().optional(),
-  error: z.object({ err_code: z.number().optional(), description: z.string().optional() }).optional(),
-});
-type Answer =
-  { readonly kind: 'stored'; readonly seq: number } | { readonly kind: 'refused'; readonly code: number; readonly description: string };
-
 interface Attempt {
   readonly reply: string;
   /** The last answer that nobody has taken yet. */
-  answer: Answer | null;
+  answer: PublishAnswer | null;
   wake: () => void;
   readonly signal: AbortSignal;
 }
@@ -106,7 +98,7 @@ export class FramePublisher {
   }
 
   /** The outcome that an answer proves; `null` when it proves none. */
-  async #judge(answer: Answer, connection: NatsConnection, frame: Frame, expectedSeq: number): Promise<PublishOutcome | null> {
+  async #judge(answer: PublishAnswer, connection: NatsConnection, frame: Frame, expectedSeq: number): Promise<PublishOutcome | null> {
     if (answer.kind === 'stored') {
       return answer.seq === expectedSeq + 1 ? answer : { kind: 'conflict', lastSeq: answer.seq };
     }
@@ -147,23 +139,10 @@ export class FramePublisher {
     attempt.wake();
   }
 
-  #parse(message: Msg): Answer | null {
+  #parse(message: Msg): PublishAnswer | null {
     const status = message.headers?.code ?? 0;
     if (status !== 0) return { kind: 'refused', code: status, description: 'nobody answers for the stream' };
-    const parsed = answerSchema.safeParse(parseJson(message));
-    if (!parsed.success) return null;
-    const { stream, seq, error } = parsed.data;
-    if (error !== undefined) return { kind: 'refused', code: error.err_code ?? 0, description: error.description ?? '' };
-    // Another stream that takes the same subject answers, too.
-    return seq !== undefined && stream === this.#options.settings.name ? { kind: 'stored', seq } : null;
-  }
-}
-
-function parseJson(message: Msg): unknown {
-  try {
-    return message.json();
-  } catch {
-    return null;
+    return parsePublishAnswer(message.data, this.#options.settings.name);
   }
 }
 
@@ -173,7 +152,7 @@ function send(connection: NatsConnection, subject: string, frame: Frame, reply: 
 }
 
 /** The next answer; `null` after `timeoutMs`, or when the connection changes or `signal` aborts. */
-async function take(attempt: Attempt, timeoutMs: number): Promise<Answer | null> {
+async function take(attempt: Attempt, timeoutMs: number): Promise<PublishAnswer | null> {
   const { signal } = attempt;
   if (attempt.answer === null && !signal.aborted) {
     await new Promise<void>((resolve) => {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Epoch, Position } from '../../common/position.ts';
 import { changeSchema, type Change, type FrameBody } from '../../sidecar/core/frame.ts';
 
-export const hash = fc.string({ minLength: 64, maxLength: 64, unit: fc.constantFrom(...'0123456789abcdef') });
+export const hash = fc.string({ minLength: 64, maxLength: 64, unit: fc.integer({ min: 0, max: 15 }).map((digit) => digit.toString(16)) });
 const hashOrNone = fc.option(hash, { nil: '' });
 
 export const epoch: fc.Arbitrary<Epoch> = fc.record({
