@@ -121,7 +121,7 @@ async function check(disk: VolatileDisk, answered: number): Promise<void> {
 
 const testTimeoutMs = 60_000;
 
-describe.each([1, 4])('power lost anywhere, with up to %d steps unanswered', (atOnce) => {
+describe.each([1, 4])('power lost anywhere, with up to %d steps unanswered (I2, I5)', (atOnce) => {
   const variants: readonly ('all' | 'none' | 'some')[] = ['all', 'none', 'some', 'some', 'some', 'some'];
   const survivalOf = (kind: 'all' | 'none' | 'some', seed: number): Survival =>
     kind === 'some' ? { kind, random: chance(seed) } : { kind };

@@ -99,7 +99,7 @@ describe('bytes that are no frame', () => {
     expect('error' in decoded && decoded.error).toMatch(sentence);
   });
 
-  test('are refused over the limit before they are parsed', () => {
+  test('are refused over the limit before they are parsed (I10)', () => {
     const decoded = decodeFrame(new Uint8Array(limits.frameBytes + 1), sha256);
     expect('error' in decoded && decoded.error).toMatch(/limit/);
   });
