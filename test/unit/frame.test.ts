@@ -93,6 +93,7 @@ describe('bytes that are no frame', () => {
       },
       /names a pod twice/,
     ],
+    ['a frame that is acknowledged before it is made', { ...frameAfter(null, []), acknowledgedIndex: 1 }, /acknowledgedIndex/],
     ['an index of 0', { ...frameAfter(null, []), index: 0 }, /index/],
   ])('are refused: %s', (_, { bytes: _bytes, hash: _hash, ...broken }, sentence) => {
     const decoded = decodeFrame(encodeFrame(broken, sha256).bytes, sha256);
