@@ -108,6 +108,14 @@ function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate
   if (refuseBelowMark(m)) return;
   // 2. One number above all that was seen, durable before anybody is asked.
   const above = compareEpochs(m.highestEpoch, m.promise) > 0 ? m.highestEpoch : m.promise;
+  if (above.number >= Number.MAX_SAFE_INTEGER) {
+    // A promise that cannot be read back would cost the disk; no honest member comes here.
+    m.refusal = {
+      reason: 'NoEpochLeft',
+      message: `epoch ${String(above.number)} was seen, the highest of its generation: the cluster needs a new generation`,
+    };
+    return stepDown(m, m.refusal.message);
+  }
   candidate.epoch = { generation: above.generation, number: above.number + 1, nonce: m.now.nonce };
   m.promise = candidate.epoch;
   sawEpoch(m, candidate.epoch);

@@ -2,9 +2,10 @@
 // Whoever lies in the right form may spoil an election; what is shown here is that the process survives and the log stays whole.
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Epoch, Position } from '../../common/position.ts';
+import { epochSchema, type Epoch, type Position } from '../../common/position.ts';
 import type { Message } from '../../sidecar/core/message.ts';
 import { encodeFrame, lastUid, type Frame, type FrameBody } from '../../sidecar/core/frame.ts';
+import { phaseOf } from '../../sidecar/core/phase.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import * as anything from '../lib/arbitrary-log.ts';
 import { agree, running, write } from '../lib/member-stories.ts';
@@ -102,4 +103,18 @@ test.each<[string, Partial<FrameBody>]>([
   world.until('all agree', () => agree(world));
   expect(world.member('m-1').store.uid).toBe(6);
   for (const { frames } of world.nodes) expectOneChain(frames.map((logged) => logged.frame));
+});
+
+test('after the highest epoch that can be written nobody promises one above it, and says what to do', () => {
+  const world = running();
+  const epoch = { generation: 0, number: Number.MAX_SAFE_INTEGER, nonce: 'last' };
+  const { position, identity } = { position: world.member('m-1').log.position(), identity: 'm-1_uid_x' };
+  const report = { kind: 'report', clusterId: '', identity, promise: epoch, position, eligible: false, synced: false, round: 0 } as const;
+  for (const { pod } of world.nodes) world.tell(pod, { ...report, from: pod === 'm-1' ? 'm-2' : 'm-1' });
+  world.run(20_000);
+  for (const { pod, promise } of world.nodes) {
+    expect(epochSchema.safeParse(promise).success).toBe(true);
+    expect(['NoEpochLeft', 'NoLeader']).toContain(phaseOf(world.member(pod)).reason);
+  }
+  expect(world.nodes.map(({ pod }) => phaseOf(world.member(pod)).reason)).toContain('NoEpochLeft');
 });
