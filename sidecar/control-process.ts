@@ -4,8 +4,8 @@ import { AppError, isAppError } from '../common/errors.ts';
 import type { MemberReport } from '../common/report.ts';
 import type { Change } from './core/frame.ts';
 import { locate } from './core/log.ts';
+import { decodeReadAnswer, decodeRequest, decodeSubmitAnswer, encodeJson, packFrames, type PeerRequest } from './core/message.ts';
 import type { SubmitResult } from './core/io.ts';
-import { decodeRequest, encodeJson, packFrames, type PeerRequest } from './core/message.ts';
 import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
 import { leaderOf, memberReport, roleView } from './member-report.ts';
@@ -50,7 +50,9 @@ export class LocalProcess implements ControlProcess {
     if (this.#member.role.kind === 'leader') return receiptOf(await this.#submitHere(change));
     const leader = leaderOf(this.#member);
     if (leader === null) throw new AppError('no_leader', 'No leader is known here.');
-    return receiptOf(parseResult(await this.#forward(leader, { kind: 'submit', change })) as SubmitResult);
+    const result = decodeSubmitAnswer(await this.#forward(leader, { kind: 'submit', change }));
+    if (result === null) throw new AppError('outcome_unknown', `${leader} answered in a form that this version does not know.`);
+    return receiptOf(result);
   }
 
   #submitHere(change: Change): Promise<SubmitResult> {
@@ -74,7 +76,8 @@ export class LocalProcess implements ControlProcess {
     const result =
       this.#member.role.kind === 'leader'
         ? await this.#options.runtime.confirmRead()
-        : (parseResult(await this.#forward(leader, { kind: 'readUid' }).catch(unanswered)) as Awaited<ReturnType<Runtime['confirmRead']>>);
+        : decodeReadAnswer(await this.#forward(leader, { kind: 'readUid' }).catch(unanswered));
+    if (result === null) throw new AppError('no_leader', `${leader} answered in a form that this version does not know.`);
     if (result.kind === 'refused') throw new AppError(result.code, result.detail);
     return result.uid;
   }
@@ -190,11 +193,6 @@ function unlessCompacted(error: unknown): [] {
 /** A read that got no answer has no outcome to know of. */
 function unanswered(error: unknown): never {
   throw isAppError(error) ? new AppError('no_leader', 'The leader did not answer.', error) : error;
-}
-
-/** An answer of our own kind, from a member of the same cluster. */
-function parseResult(payload: Uint8Array): unknown {
-  return JSON.parse(new TextDecoder().decode(payload));
 }
 
 function receiptOf(result: SubmitResult): ChangeReceipt {

@@ -1,4 +1,4 @@
-// `npm run check`: types, lint, format, layers, unused code. Runs what is below, two at a time, and shows only what is wrong.
+// `npm run check`: types, lint, format, layers, unused code, the tests that SPEC.md names. Runs what is below, two at a time, and shows only what is wrong.
 // Tests nothing and changes nothing; `npm run format` repairs the format.
 import { availableParallelism } from 'node:os';
 import { runCommand } from './command.ts';
@@ -15,6 +15,7 @@ const checks: readonly Check[] = [
   { name: 'types', program: 'tsc', args: ['--project', '.', '--pretty'] },
   { name: 'format', program: 'prettier', args: ['--check', '--log-level', 'warn', '.'] },
   { name: 'layers', program: 'depcruise', args: ['common', 'operator', 'sidecar', 'test'] },
+  { name: 'spec', program: 'node', args: ['test/spec-check.ts'] },
   { name: 'unused', program: 'knip', args: ['--treat-config-hints-as-errors'] },
 ];
 

@@ -114,6 +114,14 @@ function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate
 /** 2. One number above all that was seen, or the number 0 of a new generation; durable before anybody is asked. */
 function promise(m: Member, candidate: Candidate, generation: number | null): void {
   const above = compareEpochs(m.highestEpoch, m.promise) > 0 ? m.highestEpoch : m.promise;
+  if (generation === null && above.number >= Number.MAX_SAFE_INTEGER) {
+    // A promise that cannot be read back would cost the disk; no honest member comes here.
+    m.refusal = {
+      reason: 'NoEpochLeft',
+      message: `epoch ${String(above.number)} was seen, the highest of its generation: the cluster needs a new generation`,
+    };
+    return stepDown(m, m.refusal.message);
+  }
   const { nonce } = m.now;
   candidate.epoch =
     generation === null ? { generation: above.generation, number: above.number + 1, nonce } : { generation, number: 0, nonce };

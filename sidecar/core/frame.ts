@@ -142,7 +142,8 @@ export function decodeFrame(bytes: Uint8Array, sha256: Sha256): Frame | { readon
   return { ...body, bytes, hash: sha256(body.prevHash, bytes) };
 }
 
-function contradiction({ kind, changes, configuration }: FrameBody): string | null {
+function contradiction({ kind, changes, configuration, index, acknowledgedIndex }: FrameBody): string | null {
+  if (acknowledgedIndex >= index) return 'acknowledgedIndex is not below index';
   if (kind === 'data' && changes.length === 0) return 'a data frame carries changes';
   if (kind !== 'data' && changes.length > 0) return `a ${kind} carries no changes`;
   if (kind === 'data' && configuration !== undefined) return 'a data frame carries no configuration';

@@ -89,14 +89,14 @@ export class Log {
     return own !== undefined && sameEpoch(own, epoch);
   }
 
+  /** Its place, its chain and its UID (K3) follow from the end of the log. */
   continues(frame: Frame): boolean {
-    return frame.index === this.length + 1 && frame.prevHash === this.hashAt(this.length);
+    const { index, hash, uid } = this.position();
+    return frame.index === index + 1 && frame.prevHash === hash && frame.firstUid === uid + 1;
   }
 
   append(frame: Frame, seq: number): void {
     if (!this.continues(frame)) throw new Error(`broken invariant I1: frame ${String(frame.index)} does not continue the log`);
-    if (frame.firstUid !== this.position().uid + 1)
-      throw new Error(`broken invariant K3: frame ${String(frame.index)} leaves a gap in the UIDs`);
     const { hash, epoch, index, configuration } = frame;
     if (this.#history.length === 0 || !sameEpoch(this.lastEpoch, epoch)) this.#history.push({ epoch, fromIndex: index });
     if (configuration !== undefined) this.#configurations.push({ index, voters: configuration, replaces: frame.kind === 'claim' });

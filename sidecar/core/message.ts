@@ -1,6 +1,7 @@
 // What the members of one cluster say to each other over core NATS: forms, bounds and bytes.
 // Delivery is at most once and in no order; every rule that reads a message is written for that.
 import { z } from 'zod';
+import { errorCatalogue, type ErrorCode } from '../../common/errors.ts';
 import { epochSchema, positionSchema } from '../../common/position.ts';
 import { changeSchema } from './frame.ts';
 import { snapshotHeadSchema } from './snapshot.ts';
@@ -71,7 +72,7 @@ export type MessageOf<Kind extends Message['kind']> = Extract<Message, { kind: K
 
 const snapshotId = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Requests that one member's runtime asks of another's; answered with `RequestAnswer`, or with frames (`packFrames`). */
+/** Requests that one member's runtime asks of another's; answered with JSON of a form below, or with frames (`packFrames`), or with a part of a snapshot. */
 const requestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('submit'), change: changeSchema }),
   z.strictObject({ kind: z.literal('readUid') }),
@@ -89,6 +90,19 @@ export type SnapshotOffer = Readonly<z.infer<typeof offerSchema>>;
 /** What the leader's log has at `index`: `hash` is `null` when its log is shorter, or that frame is compacted; `epoch` when its log is shorter. */
 const locatedSchema = z.strictObject({ index: z.int().min(0), hash: z.string().max(64).nullable(), epoch: epochSchema.nullable() });
 export type LocatedEnd = Readonly<z.infer<typeof locatedSchema>>;
+const refusalSchema = z.strictObject({
+  kind: z.literal('refused'),
+  code: z.enum(Object.keys(errorCatalogue) as ErrorCode[]),
+  detail: z.string(),
+});
+const submitAnswerSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('committed'), uid: z.int().min(1), epoch: z.int().min(0), duplicate: z.boolean() }),
+  refusalSchema,
+]);
+const readAnswerSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('confirmed'), uid: z.int().min(0) }),
+  refusalSchema,
+]);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -108,6 +122,9 @@ export const decodeMessage = (payload: Uint8Array): Message | null => decodeWith
 export const decodeLocated = (payload: Uint8Array): LocatedEnd | null => decodeWith(locatedSchema, payload);
 export const decodeOffer = (payload: Uint8Array): SnapshotOffer | null => decodeWith(offerSchema, payload);
 export const decodeRequest = (payload: Uint8Array): PeerRequest | null => decodeWith(requestSchema, payload);
+export const decodeSubmitAnswer = (payload: Uint8Array): z.infer<typeof submitAnswerSchema> | null =>
+  decodeWith(submitAnswerSchema, payload);
+export const decodeReadAnswer = (payload: Uint8Array): z.infer<typeof readAnswerSchema> | null => decodeWith(readAnswerSchema, payload);
 
 /** Frames as `length (u32, big endian), bytes` one after the other. */
 export function packFrames(frames: readonly Uint8Array[]): Uint8Array {

@@ -129,7 +129,22 @@ function chainTo(m: Member, end: Position): Chain {
     index -= 1;
     hash = found.frame.prevHash;
   }
+  // A frame may name a place or a UID that is not its own: its hash is right, and no log can hold it.
+  let { uid } = m.log.position(index);
+  for (const [at, { frame }] of frames.entries()) {
+    if (frame.index !== index + 1 + at || frame.firstUid !== uid + 1) {
+      drop(m, frame);
+      return { kind: 'lacks', index: frame.index };
+    }
+    uid = lastUid(frame);
+  }
   return { kind: 'whole', fork: index, frames };
+}
+
+function drop(m: Member, frame: Frame): void {
+  note(m, 'error', 'a frame does not follow from the one before it', { index: frame.index, uid: frame.firstUid });
+  m.reader.orphans.delete(frame.hash);
+  m.reader.orphanBytes -= frame.bytes.length;
 }
 
 /** Takes the target over when it is whole; otherwise asks for what is missing. */

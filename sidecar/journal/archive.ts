@@ -91,7 +91,9 @@ export async function listSummed(
     const sumName = name + sumSuffix;
     const sum = names.has(sumName) ? await withFile(disk, join(directory, sumName), 'read', (file) => file.read(0, maxSumFileBytes)) : '';
     const [, sha256, sumOf] = sumForm.exec(sum.toString()) ?? [];
-    if (sha256 === undefined || sumOf !== name) log.warn({ file: name }, 'an archive has no valid checksum file');
+    const numbers = name.match(/\d+/g) ?? [];
+    if (sha256 === undefined || sumOf !== name || !numbers.every((text) => Number.isSafeInteger(Number(text))))
+      log.warn({ file: name }, 'an archive has no valid checksum file');
     else files.push({ name, sha256 });
   }
   return files;

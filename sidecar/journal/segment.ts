@@ -21,8 +21,8 @@ const indexDigits = 16;
 export const segmentName = (firstIndex: number): string => `${String(firstIndex).padStart(indexDigits, '0')}.segment`;
 /** First index that a name says, or null for a file of another kind. */
 export function firstIndexOf(name: string): number | null {
-  const match = /^(\d{16})\.segment$/.exec(name);
-  return match === null ? null : Number(match[1]);
+  const firstIndex = Number(/^(\d{16})\.segment$/.exec(name)?.[1]);
+  return Number.isSafeInteger(firstIndex) ? firstIndex : null;
 }
 
 export function encodeSegmentHeader({ firstIndex, precedingBytes }: SegmentHeader): Buffer {

@@ -8,14 +8,14 @@ import { parseAnnotation, startRoundSchema } from '../../common/report.ts';
 import type { LeaderLease, LeaseRecord } from '../ports.ts';
 import type { KubeApi } from './kube-api.ts';
 
-const leaseSchema = z.looseObject({
+export const leaseSchema = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string(), annotations: z.record(z.string(), z.string()).optional() }),
   spec: z
     .looseObject({
       holderIdentity: z.string().nullish(),
-      leaseDurationSeconds: z.number().nullish(),
+      leaseDurationSeconds: z.int32().min(0).nullish(),
       acquireTime: z.string().nullish(),
-      leaseTransitions: z.number().nullish(),
+      leaseTransitions: z.int().nullish(),
     })
     .optional(),
 });
@@ -170,7 +170,8 @@ function isOlder(lease: Lease, than: Lease | null): boolean {
   return BigInt(version) < BigInt(known);
 }
 
-function toRecord({ metadata, spec }: Lease, leaseDurationMs: number): LeaseRecord {
+/** What the core is told of a Lease. */
+export function toRecord({ metadata, spec }: Lease, leaseDurationMs: number): LeaseRecord {
   return {
     holder: spec?.holderIdentity ?? '',
     leaseDurationMs: spec?.leaseDurationSeconds ? spec.leaseDurationSeconds * 1000 : leaseDurationMs,

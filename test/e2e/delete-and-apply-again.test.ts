@@ -30,7 +30,7 @@ scenario('delete and apply again', (cluster, step) => {
     expect(claims.trim().split('\n')).toHaveLength(4);
   });
 
-  step('applied again, the state is back, with the identity of its log', async () => {
+  step('applied again, the state is back, with the identity of its log (I5)', async () => {
     await cluster.apply();
     expect((await cluster.running()).clusterId).toBe(clusterId);
     await cluster.usersReady();

@@ -20,7 +20,7 @@ scenario('gang start', (cluster, step) => {
   const userContainers = async () =>
     (await cluster.pods()).flatMap(({ status }) => (status.containerStatuses ?? []).filter(({ name }) => name === container));
 
-  step('with room for two of three members no user container starts, and the status says why', async () => {
+  step('with room for two of three members no user container starts, and the status says why (I7)', async () => {
     await kubectl(['cordon', closedNode]);
     try {
       await cluster.apply();

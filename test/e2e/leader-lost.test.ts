@@ -58,21 +58,21 @@ for (const [situation, operated] of [
       if (!operated) await scaleOperator(0);
     });
 
-    step('its sidecar is killed', async () => {
+    step('its sidecar is killed (I2, I8)', async () => {
       await lose(cluster, 'kill -9', withinMs, async (leader) => {
         cluster.killSidecar(leader);
         return nothing;
       });
     });
 
-    step('its pod is deleted', async () => {
+    step('its pod is deleted (I2, I8)', async () => {
       await lose(cluster, 'pod deleted', withinMs, async (leader) => {
         await cluster.kubectl(['delete', 'pod', leader, '--wait=false']);
         return nothing;
       });
     });
 
-    step('its node is cut off', async () => {
+    step('its node is cut off (I2, I3, I8)', async () => {
       await lose(cluster, 'node cut off', withinMs, async (leader) => {
         const { spec } = await cluster.pod(leader);
         const node = nodeAddress(Number(spec.nodeName?.replace('node', '')));

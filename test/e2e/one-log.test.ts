@@ -43,7 +43,7 @@ scenario('one log', (cluster, step) => {
     }
   });
 
-  step('holds the same log, hash and state on every member and on the replica', async () => {
+  step('holds the same log, hash and state on every member and on the replica (I1)', async () => {
     expect((await cluster.agreed()).uid).toBe(1000);
     const [log, ...others] = await Promise.all(all.map((pod) => cluster.log(pod)));
     expect(log?.map(({ uid, idempotencyKey }) => [uid, idempotencyKey])).toEqual(

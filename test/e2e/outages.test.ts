@@ -28,7 +28,7 @@ scenario('outages', (cluster, step) => {
     for (const pod of names) expect(discrepancies(acknowledged, await cluster.log(pod))).toEqual([]);
   };
 
-  step('all pods are deleted at once: a new start round, and the log goes on (K6)', async () => {
+  step('all pods are deleted at once: a new start round, and the log goes on (I2, I8, K6)', async () => {
     const before = await cluster.status();
     await outage('all pods deleted', async () => {
       const old = new Set((await cluster.pods()).map(({ metadata }) => metadata.uid));
@@ -43,7 +43,7 @@ scenario('outages', (cluster, step) => {
     expect(after.epoch ?? 0).toBeGreaterThan(before.epoch ?? 0);
   });
 
-  step('NATS is restarted: a pause, and no member starts anew', async () => {
+  step('NATS is restarted: a pause, and no member starts anew (I2, I8)', async () => {
     const starts = async (): Promise<unknown[]> =>
       (await cluster.pods()).map(({ metadata, status: { initContainerStatuses = [], containerStatuses = [] } }) => [
         metadata.uid,

@@ -150,7 +150,7 @@ describe('three sidecars', () => {
     await agreed(120);
   });
 
-  test('come back whole after all were killed at once (K6)', async () => {
+  test('come back whole after all were killed at once (I2, K6)', async () => {
     await Promise.all(pods.map((pod) => cluster.kill(pod)));
     for (const pod of pods) cluster.start(pod);
     await eventually(async () => {

@@ -2,7 +2,7 @@
 // linearizability", 2017): what was done and the state that it led to are remembered, and each key is judged alone (a history is
 // linearizable exactly when it is for each key). Where UIDs are told, the order of a key's changes must also be the order of their UIDs (I1).
 // Never says `linearizable` of what it did not search to the end: past the step limit a key is `undecided`.
-import { describe, happeningsOf, type Attempt, type Condition, type Happening, type KeyOperation } from './client-history.ts';
+import { describe, happeningsOf, type Attempt, type Condition, type Happening } from './client-history.ts';
 
 /** Steps for one key; a step looks at one set of operations that are done. */
 const defaultMaxSteps = 200_000;
@@ -19,13 +19,68 @@ export function checkLinearizable(history: readonly Attempt[], maxSteps: number 
   for (const [key, attempts] of Map.groupBy(history, ({ key: each }) => each)) {
     const happenings = happeningsOf(attempts);
     if (typeof happenings === 'string') return { kind: 'violation', key, detail: happenings };
-    const verdict = searchKey(key, happenings, maxSteps);
+    const verdict = searchKey(key, eventsOf(happenings), maxSteps);
     if (verdict.kind === 'violation') return verdict;
     steps += verdict.steps;
     if (verdict.kind === 'undecided') undecided ??= verdict;
   }
   return undecided ?? { kind: 'linearizable', steps };
 }
+
+/** A happening with all that the history tells of it. */
+interface Event extends Omit<Happening, 'before'> {
+  /** Place of the change that it does not come after; -1 when there is none. */
+  readonly beforePlace: number;
+  /** Of a change: what it writes, and its UID as far as anybody was told. */
+  readonly value: string | null;
+  readonly uid: number | undefined;
+  /** The UID that it names is not known to be that of a change: it may be that of one whose UID nobody was told. */
+  readonly mayBind: boolean;
+  /** Those that are alike may stand for each other: only the first that began is tried. `null`: alike to none. */
+  readonly likeness: string | null;
+}
+
+/** In the place of a value that no read and no condition names, of a change that may not have happened. */
+const unnamed = '(named by nobody)';
+
+/** What is read of a value that only one change writes tells of that change: it happened, before the read returned, with that UID. */
+function eventsOf(happenings: readonly Happening[]): Event[] {
+  const reads = happenings.filter(({ attempt }) => attempt.result.kind === 'value');
+  const changes = happenings.filter(({ attempt }) => attempt.result.kind === 'written' || attempt.result.kind === 'unknown');
+  const valueOf = ({ attempt: { op, result } }: Happening): string | null =>
+    result.kind === 'value' ? result.value : op.kind === 'put' ? op.value : null;
+  const named = new Set(reads.map(valueOf));
+  for (const { attempt } of happenings) named.add(conditionOf(attempt)?.value ?? null);
+  const readsOf = Map.groupBy(reads, valueOf);
+  const changesOf = Map.groupBy(changes, valueOf);
+  const awaited = new Set(happenings.map(({ before }) => before));
+  const events = happenings.map((happening): Omit<Event, 'mayBind'> => {
+    const { attempt, before, optional, returnedAt, invokedAt } = happening;
+    const { op, result } = attempt;
+    const value = valueOf(happening);
+    const isOnlyWriter = op.kind === 'put' && result.kind !== 'conflict' && changesOf.get(value)?.length === 1;
+    const sightings = isOnlyWriter ? (readsOf.get(value) ?? []) : [];
+    const told = [result, ...sightings.map((sighting) => sighting.attempt.result)].flatMap((each) => ('uid' in each ? [each.uid] : []));
+    const isDoubtful = optional && sightings.length === 0;
+    const written = isDoubtful && value !== null && !named.has(value) ? unnamed : value;
+    return {
+      attempt,
+      invokedAt,
+      beforePlace: before === null ? -1 : happenings.indexOf(before),
+      returnedAt: Math.min(returnedAt, ...sightings.map((sighting) => sighting.returnedAt)),
+      optional: isDoubtful,
+      value: written,
+      uid: told[0],
+      likeness: isDoubtful && !awaited.has(happening) ? JSON.stringify([written, conditionOf(attempt)]) : null,
+    };
+  });
+  const told = new Set(events.flatMap(({ attempt, uid }) => (attempt.op.kind === 'read' ? [] : [uid])));
+  return events.map((event) => ({ ...event, mayBind: !told.has(uidNamedBy(event.attempt)) }));
+}
+
+const conditionOf = ({ op }: Attempt): Condition | undefined => (op.kind === 'read' ? undefined : op.condition);
+const uidNamedBy = (attempt: Attempt): number | undefined =>
+  attempt.result.kind === 'value' ? attempt.result.uid : conditionOf(attempt)?.uid;
 
 /** Of one key. */
 interface State {
@@ -47,8 +102,8 @@ interface Node {
   readonly left: number;
 }
 
-function searchKey(key: string, happenings: readonly Happening[], maxSteps: number): Verdict {
-  const first: Node = { open: [], next: 0, state: initialState, left: happenings.filter(({ optional }) => !optional).length };
+function searchKey(key: string, events: readonly Event[], maxSteps: number): Verdict {
+  const first: Node = { open: [], next: 0, state: initialState, left: events.filter(({ optional }) => !optional).length };
   const known = new Set<string>();
   const stack = [first];
   let closest = first;
@@ -58,7 +113,7 @@ function searchKey(key: string, happenings: readonly Happening[], maxSteps: numb
     if (steps === maxSteps) return { kind: 'undecided', key, steps };
     steps += 1;
     if (node.left < closest.left) closest = node;
-    for (const successor of successorsOf(node, happenings)) {
+    for (const successor of successorsOf(node, events)) {
       const { value, uid, exact, idle } = successor.state;
       const id = JSON.stringify([successor.next, successor.open, value, uid, exact, idle]);
       if (known.has(id)) continue;
@@ -66,49 +121,48 @@ function searchKey(key: string, happenings: readonly Happening[], maxSteps: numb
       stack.push(successor);
     }
   }
-  return { kind: 'violation', key, detail: explain(closest, happenings) };
+  return { kind: 'violation', key, detail: explain(closest, events) };
 }
 
 /** What may be done next, the most promising last. */
-function successorsOf(node: Node, happenings: readonly Happening[]): Node[] {
+function successorsOf(node: Node, events: readonly Event[]): Node[] {
   const certain: Node[] = [];
   const doubtful: Node[] = [];
-  for (const at of candidatesOf(node, happenings)) {
-    const happening = happenings[at];
-    if (happening === undefined || isTooLate(happening, node, happenings)) continue;
-    const state = stateAfter(node.state, happening);
+  const tried = new Set<string>();
+  for (const at of candidatesOf(node, events)) {
+    const event = events[at];
+    if (event === undefined || isTooLate(event, node) || (event.likeness !== null && tried.has(event.likeness))) continue;
+    if (event.likeness !== null) tried.add(event.likeness);
+    const state = stateAfter(node.state, event);
     if (state === null) continue;
-    const successor = without(node, at, state, happening.optional);
+    const successor = without(node, at, state, event.optional);
     // An observation that fits and changes nothing may be taken at once: any order that has it later has one with it here.
     if (state === node.state) return [successor];
-    (happening.optional ? doubtful : certain).push(successor);
+    (event.optional ? doubtful : certain).push(successor);
   }
   // What was acknowledged first in real time is tried first.
   return [...doubtful.reverse(), ...certain.reverse()];
 }
 
 /** Those that began before any that is not done had returned; the order of invocation makes the rest of the list superfluous. */
-function candidatesOf({ open, next }: Node, happenings: readonly Happening[]): number[] {
+function candidatesOf({ open, next }: Node, events: readonly Event[]): number[] {
   const found: number[] = [];
   let firstReturn = Infinity;
   const pending = function* (): Generator<number> {
     yield* open;
-    for (let at = next; at < happenings.length; at += 1) yield at;
+    for (let at = next; at < events.length; at += 1) yield at;
   };
   for (const at of pending()) {
-    const happening = happenings[at];
-    if (happening === undefined || happening.invokedAt > firstReturn) break;
-    firstReturn = Math.min(firstReturn, happening.returnedAt);
+    const event = events[at];
+    if (event === undefined || event.invokedAt > firstReturn) break;
+    firstReturn = Math.min(firstReturn, event.returnedAt);
     found.push(at);
   }
   return found;
 }
 
-function isTooLate({ before }: Happening, { open, next }: Node, happenings: readonly Happening[]): boolean {
-  if (before === null) return false;
-  const at = happenings.indexOf(before);
-  return at < next && !open.includes(at);
-}
+const isTooLate = ({ beforePlace }: Event, { open, next }: Node): boolean =>
+  beforePlace !== -1 && beforePlace < next && !open.includes(beforePlace);
 
 function without(node: Node, at: number, state: State, optional: boolean): Node {
   const skipped = Array.from({ length: Math.max(0, at - node.next) }, (_, nth) => node.next + nth);
@@ -121,41 +175,41 @@ function without(node: Node, at: number, state: State, optional: boolean): Node 
 }
 
 /** `null` when it cannot have happened in this state; the state itself when it only observed. */
-function stateAfter(state: State, { attempt, optional }: Happening): State | null {
-  const { op, result } = attempt;
+function stateAfter(state: State, event: Event): State | null {
+  const { op, result } = event.attempt;
   if (result.kind === 'value') {
     if (result.value !== state.value) return null;
-    return observed(result.uid === undefined || result.value === null ? state : withUid(state, result.uid));
+    return observed(result.uid === undefined || result.value === null ? state : withUid(state, result.uid, event.mayBind));
   }
   if (op.kind === 'read') return null;
   if (result.kind === 'conflict') return mayFail(state, op.condition ?? {}) ? observed(state) : null;
-  const before = meet(state, op.condition);
-  return before === null ? null : changed(before, op, result.kind === 'written' ? result.uid : undefined, optional);
+  const before = meet(state, op.condition, event.mayBind);
+  return before === null ? null : changed(before, event, op.condition !== undefined);
 }
 
-function changed(before: State, op: Exclude<KeyOperation, { kind: 'read' }>, uid: number | undefined, optional: boolean): State | null {
+function changed(before: State, { value, uid, optional }: Event, isConditional: boolean): State | null {
   // A change that nobody has seen, and that another one overwrites unseen, is left out: the order without it is as good.
-  if (before.idle && op.condition === undefined) return null;
+  if (before.idle && !isConditional) return null;
   if (uid !== undefined && uid <= before.uid) return null;
-  return { value: op.kind === 'put' ? op.value : null, uid: uid ?? before.uid + 1, exact: uid !== undefined, idle: optional };
+  return { value, uid: uid ?? before.uid + 1, exact: uid !== undefined, idle: optional };
 }
 
 const observed = (state: State | null): State | null => (state?.idle ? { ...state, idle: false } : state);
 
 /** The state, now that the UID of its last change is known to be `uid`; `null` when it is another. */
-function withUid(state: State, uid: number): State | null {
+function withUid(state: State, uid: number, mayBind: boolean): State | null {
   if (state.exact) return state.uid === uid ? state : null;
-  return uid >= state.uid ? { ...state, uid, exact: true } : null;
+  return mayBind && uid >= state.uid ? { ...state, uid, exact: true } : null;
 }
 
 /** The state in which the condition holds, `null` when it does not. */
-function meet(state: State, condition: Condition = {}): State | null {
+function meet(state: State, condition: Condition = {}, mayBind = true): State | null {
   const { exists, uid, value } = condition;
   if (exists !== undefined && exists !== (state.value !== null)) return null;
   if (value !== undefined && value !== state.value) return null;
   if (uid === undefined) return state;
   if (state.value === null) return uid === 0 ? state : null;
-  return withUid(state, uid);
+  return withUid(state, uid, mayBind);
 }
 
 /** A UID that is not known may always be another one: this errs on the side of `linearizable`. */
@@ -164,8 +218,8 @@ function mayFail(state: State, condition: Condition): boolean {
   return after === null || after.exact !== state.exact;
 }
 
-function explain({ open, next, state }: Node, happenings: readonly Happening[]): string {
-  const pending = happenings.filter((happening, at) => !happening.optional && (at >= next || open.includes(at)));
+function explain({ open, next, state }: Node, events: readonly Event[]): string {
+  const pending = events.filter((event, at) => !event.optional && (at >= next || open.includes(at)));
   const [first] = pending.sort((a, b) => a.returnedAt - b.returnedAt);
   return `no order explains it; the longest ends with value ${String(state.value)} (UID ${state.exact ? '' : 'at least '}${String(state.uid)}) before ${describe(first?.attempt)}`;
 }

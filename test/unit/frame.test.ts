@@ -1,50 +1,15 @@
 // The codec of frames and the hash chain: round trips, and bytes from strangers.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { changeSchema, decodeFrame, encodeFrame, lastUid, limits, type Change, type FrameBody } from '../../sidecar/core/frame.ts';
+import { decodeFrame, encodeFrame, lastUid, limits } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
+import { frameBody } from '../lib/arbitrary-log.ts';
 import { frameAfter, framesAfter, put } from '../lib/sample-frames.ts';
-
-// As a change looks once it has come in as JSON.
-const json = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.parse(JSON.stringify(value)) as never);
-const name = fc.string({ minLength: 1, maxLength: 20, unit: 'binary' });
-const operation = fc.oneof(
-  fc.record({ put: fc.record({ key: name, value: json }) }),
-  fc.record({ delete: fc.record({ key: name }) }),
-  fc.record({ append: fc.record({ topic: name, value: json }) }),
-);
-const precondition = fc.record({ key: name, exists: fc.boolean(), uid: fc.nat(), value: json }, { requiredKeys: ['key'] });
-const change: fc.Arbitrary<Change> = fc
-  .record(
-    {
-      operations: fc.array(operation, { minLength: 1, maxLength: 4 }),
-      preconditions: fc.array(precondition, { maxLength: 3 }),
-      idempotencyKey: name,
-    },
-    { requiredKeys: ['operations'] },
-  )
-  // What cannot come in cannot be in a frame.
-  .map((each) => changeSchema.parse(each));
-const body: fc.Arbitrary<FrameBody> = fc.record({
-  version: fc.constant(1 as const),
-  kind: fc.constant('data' as const),
-  clusterId: fc.string({ maxLength: 40 }),
-  epoch: fc.record({ generation: fc.maxSafeNat(), number: fc.maxSafeNat(), nonce: fc.string({ maxLength: 32 }) }),
-  index: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  firstUid: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  prevHash: fc.option(
-    fc.string({ minLength: 64, maxLength: 64, unit: fc.integer({ min: 0, max: 15 }).map((digit) => digit.toString(16)) }),
-    { nil: '' },
-  ),
-  timeMs: fc.maxSafeNat(),
-  acknowledgedIndex: fc.maxSafeNat(),
-  changes: fc.array(change, { minLength: 1, maxLength: 3 }),
-});
 
 describe('a frame', () => {
   test('is what it was after encoding and decoding', () => {
     fc.assert(
-      fc.property(body, (each) => {
+      fc.property(frameBody, (each) => {
         const frame = encodeFrame(each, sha256);
         expect(decodeFrame(frame.bytes, sha256)).toEqual(frame);
       }),
@@ -60,6 +25,17 @@ describe('a frame', () => {
     const other = frameAfter(frames[2] ?? null, [put('another', 'change')]);
     expect(other.hash).not.toBe(frames[3]?.hash);
     expect(frameAfter(other, frames[4]?.changes ?? []).hash).not.toBe(frames[4]?.hash);
+  });
+
+  test('has a hash of its own: two frames that differ in anything, the one before them included, differ in it (I1)', () => {
+    fc.assert(
+      fc.property(frameBody, frameBody, (one, other) => {
+        const [a, b] = [encodeFrame(one, sha256), encodeFrame(other, sha256)];
+        expect(a.hash === b.hash).toBe(Buffer.compare(a.bytes, b.bytes) === 0);
+        const moved = encodeFrame({ ...one, prevHash: a.hash }, sha256);
+        expect(moved.hash).not.toBe(a.hash);
+      }),
+    );
   });
 
   test('changes its hash with any byte', () => {
@@ -117,13 +93,14 @@ describe('bytes that are no frame', () => {
       },
       /names a pod twice/,
     ],
+    ['a frame that is acknowledged before it is made', { ...frameAfter(null, []), acknowledgedIndex: 1 }, /acknowledgedIndex/],
     ['an index of 0', { ...frameAfter(null, []), index: 0 }, /index/],
   ])('are refused: %s', (_, { bytes: _bytes, hash: _hash, ...broken }, sentence) => {
     const decoded = decodeFrame(encodeFrame(broken, sha256).bytes, sha256);
     expect('error' in decoded && decoded.error).toMatch(sentence);
   });
 
-  test('are refused over the limit before they are parsed', () => {
+  test('are refused over the limit before they are parsed (I10)', () => {
     const decoded = decodeFrame(new Uint8Array(limits.frameBytes + 1), sha256);
     expect('error' in decoded && decoded.error).toMatch(/limit/);
   });

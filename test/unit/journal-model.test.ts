@@ -23,7 +23,7 @@ const action = fc.oneof(
 );
 
 describe('random steps', () => {
-  test('leave the same log, promise and archives as a list would, and after a restart too', async () => {
+  test('leave the same log, promise and archives as a list would, and after a restart too (I5)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 25 }), async (actions) => {
         const disk = new VolatileDisk();

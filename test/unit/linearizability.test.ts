@@ -38,7 +38,7 @@ const remove = (client: string, times: [number, number], result: Result = writte
 const read = (client: string, times: [number, number], value: string | null, uid?: number, more: More = {}): Attempt =>
   attempt(client, times, { kind: 'read' }, { kind: 'value', value, ...(uid === undefined ? {} : { uid }) }, more);
 
-describe('a history that an order explains is linearizable (I9):', () => {
+describe('a history that an order explains is linearizable:', () => {
   test.each<[string, Attempt[]]>([
     ['nothing at all', []],
     ['one after the other', [put('a', [0, 1], '1'), read('b', [2, 3], '1'), put('a', [4, 5], '2'), read('b', [6, 7], '2')]],
@@ -86,7 +86,7 @@ describe('a history that an order explains is linearizable (I9):', () => {
   });
 });
 
-describe('a history that no order explains is a violation (I9):', () => {
+describe('a history that no order explains is a violation:', () => {
   test.each<[string, Attempt[]]>([
     ['a stale read', [put('a', [0, 1], '1'), put('a', [2, 3], '2'), read('b', [4, 5], '1')]],
     // Herlihy and Wing 1990, figure 2(b).
@@ -113,7 +113,7 @@ describe('a history that no order explains is a violation (I9):', () => {
       [put('b', [0, null], '2', unknown), read('c', [1, 2], '2'), put('a', [3, 4], '1'), read('c', [5, 6], '2')],
     ],
     [
-      'a retried change that is applied twice (I8)',
+      'a retried change that is applied twice',
       [
         put('a', [0, 1], '1', unknown, { idempotencyKey: 'k' }),
         read('b', [2, 3], '1'),
@@ -123,20 +123,20 @@ describe('a history that no order explains is a violation (I9):', () => {
       ],
     ],
     [
-      'one idempotency key, two UIDs (I8)',
+      'one idempotency key, two UIDs',
       [put('a', [0, 1], '1', at(1), { idempotencyKey: 'k' }), put('a', [2, 3], '1', at(2), { idempotencyKey: 'k' })],
     ],
     [
-      'a conflict for a change that was accepted before (I8)',
+      'a conflict for a change that was accepted before',
       [
         putIf('a', [0, 1], '1', { exists: false }, written, { idempotencyKey: 'k' }),
         putIf('a', [2, 3], '1', { exists: false }, conflict, { idempotencyKey: 'k' }),
       ],
     ],
-    ['UIDs against the order of the changes (I1)', [put('a', [0, 1], '1', at(5)), put('a', [2, 3], '2', at(4))]],
+    ['UIDs against the order of the changes', [put('a', [0, 1], '1', at(5)), put('a', [2, 3], '2', at(4))]],
     ['a read with the UID of another change', [put('a', [0, 1], '1', at(5)), read('a', [2, 3], '1', 6)]],
     [
-      'an unknown put between two neighbouring UIDs (I1)',
+      'an unknown put between two neighbouring UIDs',
       [put('a', [0, 1], '1', at(5)), put('b', [2, 3], '2', unknown), read('c', [4, 5], '2', 6), put('a', [6, 7], '3', at(6))],
     ],
   ])('%s', (_, history) => {

@@ -198,7 +198,7 @@ describe('the stream loses messages', () => {
     expect(new Set(world.stream.map(({ hash }) => hash)).size).toBe(world.member('m-0').log.length);
   });
 
-  test('a stream that is lost whole is rebuilt', () => {
+  test('a stream that is lost whole is rebuilt, and nothing acknowledged is lost (I2)', () => {
     const world = running();
     write(world, 50);
     world.loseStreamAfter(0);
@@ -207,7 +207,7 @@ describe('the stream loses messages', () => {
     expect(new Set(world.stream.map(({ hash }) => hash)).size).toBe(world.member('m-0').log.length);
   });
 
-  test('members whose volumes are all lost are rebuilt from the stream', () => {
+  test('members whose volumes are all lost are rebuilt from the stream (I2)', () => {
     const world = running();
     write(world, 50);
     for (const node of world.nodes) node.loseDisk();
