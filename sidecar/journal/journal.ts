@@ -249,7 +249,7 @@ class DiskJournal implements Journal {
     const keepTo = first?.truncateTo ?? frames.end.index;
     const added = batch.flatMap((step) => step.frames ?? []);
     assert(
-      keepTo === frames.end.index || frames.base.index === 0 || checkpoints.reaches(keepTo),
+      keepTo === frames.end.index || frames.base.index === 0 || (keepTo >= frames.base.index && checkpoints.reaches(keepTo)),
       'a rewind leaves a log from which the state can be built',
     );
     assertContinues({ index: keepTo, hash: await frames.hashAt(keepTo) }, added);

@@ -191,10 +191,10 @@ export async function judge(life: Life, disk: VolatileDisk, answered: number): P
   expect({ ...found, admissible: before !== undefined && admissible(life, log, journal.promise, checkpoint, answered) }).toMatchObject({
     admissible: true,
   });
-  for (const name of await disk.list(checkpointDirectory)) {
-    const [, index, hash] = /^(\d+)-([0-9a-f]+)\.checkpoint$/.exec(name) ?? [];
-    if (index !== undefined) expect(log[Number(index) - 1]?.slice(0, 16)).toBe(hash);
-  }
+  const names = (await disk.list(checkpointDirectory)).filter((name) => name.endsWith('.checkpoint')).sort();
+  // All stand on the log, and the log reaches back to the older of the newest two.
+  for (const name of names) expect(log[Number(name.slice(0, 16)) - 1]?.slice(0, 16)).toBe(name.slice(17, 33));
+  expect(position.index).toBeLessThanOrEqual(Number(names.slice(-2)[0]?.slice(0, 16) ?? 0));
   const [restored, model] = [new Store(), new Store()];
   for await (const record of journal.checkpointState()) restored.restore(record);
   ({ uid: restored.uid, index: restored.index } = journal.checkpoint?.position ?? emptyPosition);
