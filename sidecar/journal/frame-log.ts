@@ -24,6 +24,8 @@ export interface LogPlace {
   readonly directory: string;
   readonly checkpointDirectory: string;
   readonly segmentBytes: number;
+  /** A segment grows in steps of this, ahead of what is written: a sync need not make a new size durable each time (ADR 13). 0: it does not. */
+  readonly roomBytes: number;
 }
 
 export class FrameLog {
@@ -35,6 +37,8 @@ export class FrameLog {
   #holes: readonly Hole[] = [];
   /** The last segment, open for writing; null until the first write to it. */
   #file: DiskFile | null = null;
+  /** Size of that file; zeros behind the last record. */
+  #room = 0;
   /** Times that what could be read was taken away. */
   #removals = 0;
   #removing: Promise<void> | null = null;
@@ -86,19 +90,21 @@ export class FrameLog {
   /** Appends frames with one sync. On AppError disk_full none of them is kept; any other failure is fatal. */
   async append(frames: readonly LoggedFrame[]): Promise<void> {
     const segment = await this.#openSegment();
-    this.#file ??= await this.#reader.disk.open(segment.path, 'write');
+    const file = await this.#writable(segment);
     const { bytes, checksums } = this.#encode(frames, this.#end.index);
     try {
-      await this.#file.write(bytes, segment.size);
+      await this.#makeRoom(file, segment.size + bytes.length);
+      await file.write(bytes, segment.size);
     } catch (error) {
       const why = noRoom(error);
       if (why instanceof AppError) {
-        await this.#file.truncate(segment.size);
-        await this.#file.datasync();
+        await file.truncate(segment.size);
+        await file.datasync();
+        this.#room = segment.size;
       }
       throw why;
     }
-    await this.#file.datasync();
+    await file.datasync();
     this.#note(segment, frames, checksums);
   }
 
@@ -250,6 +256,21 @@ export class FrameLog {
     const segment = new Segment(join(directory, name), firstIndex);
     this.#segments.push(segment);
     return segment;
+  }
+
+  async #writable(segment: Segment): Promise<DiskFile> {
+    if (this.#file === null) {
+      this.#file = await this.#reader.disk.open(segment.path, 'write');
+      this.#room = await this.#file.size();
+    }
+    return this.#file;
+  }
+
+  async #makeRoom(file: DiskFile, end: number): Promise<void> {
+    const { roomBytes } = this.#place;
+    if (roomBytes === 0 || end <= this.#room) return;
+    this.#room = Math.ceil(end / roomBytes) * roomBytes;
+    await file.truncate(this.#room);
   }
 
   #encode(frames: readonly LoggedFrame[], durableIndex: number): { bytes: Buffer; checksums: number[] } {

@@ -38,6 +38,7 @@ import { Turns } from './turns.ts';
 
 /** Size after which a segment is sealed and the next batch begins a new one. */
 const defaultSegmentBytes = 64 * 1024 * 1024;
+const defaultRoomBytes = 1024 * 1024;
 
 export interface JournalOptions {
   readonly directory: string;
@@ -46,6 +47,7 @@ export interface JournalOptions {
   /** Ends the process. Called after a failed sync, when the page cache no longer says what is on the disk, and on a broken invariant. */
   readonly onFatal: (error: unknown) => void;
   readonly segmentBytes?: number;
+  readonly roomBytes?: number;
   /** Another disk makes its checkpoints in this thread. */
   readonly disk?: Disk;
   readonly checkpointer?: Checkpointer;
@@ -63,7 +65,7 @@ interface Parts {
 
 /** Resumes what a crash interrupted and opens what is there. Rejects with AppError journal_corrupt, journal_version or disk_full. */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { directory, sha256, log, segmentBytes = defaultSegmentBytes, disk = realDisk } = options;
+  const { directory, sha256, log, segmentBytes = defaultSegmentBytes, roomBytes = defaultRoomBytes, disk = realDisk } = options;
   assert(segmentBytes > segmentHeaderBytes, 'a segment has room for a frame');
   const reader = { disk, sha256, log };
   const [logDirectory, checkpointDirectory] = [join(directory, 'log'), join(directory, 'checkpoint')];
@@ -76,7 +78,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const fresh = (await disk.list(logDirectory)).length === 0 && (await disk.list(checkpointDirectory)).length === 0;
   const promise = await readPromise(disk, directory, fresh);
   const checkpoints = await Checkpoints.open(reader, checkpointDirectory);
-  const place = { directory: logDirectory, checkpointDirectory, segmentBytes };
+  const place = { directory: logDirectory, checkpointDirectory, segmentBytes, roomBytes };
   const frames = await FrameLog.open(reader, place, checkpoints.newest?.head ?? null);
   const incoming = await IncomingSnapshot.open(disk, checkpointDirectory);
   const inThisThread: Checkpointer = (plan) => makeCheckpoint(reader, plan);
