@@ -43,9 +43,10 @@ export interface ArchivedTail {
 
 /** A compressed copy of the state, or of the log of a journal that has no checkpoint yet (K12). */
 export interface ArchivedCopy {
-  readonly kind: 'copy';
+  /** `state`: made by `installSnapshot`, of a log that parted from the snapshot's in what it had compacted already (I5); kept until a person removes it. */
+  readonly kind: 'copy' | 'state';
   readonly id: string;
-  /** Wall clock, as the caller said. */
+  /** Wall clock, as the caller of `archiveCopy` said; of a `state`, as its last frame says, 0 when it had none. */
   readonly timeMs: number;
   /** The last change that it holds. */
   readonly uid: number;
@@ -116,7 +117,7 @@ export interface Journal {
   receivedSnapshot(): PartialSnapshot | null;
   /** Takes the next bytes of a snapshot; another id than that of `receivedSnapshot` drops what was there. Resolves with the offset that is wanted next: a chunk with another offset changes nothing. Rejects with AppError invalid_request past `totalBytes` or the limit of a snapshot, disk_full. */
   receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number>;
-  /** Puts a whole received snapshot in the place of the log, in order with the writes. Changes of the log that it does not hold are archived first (I5). Rejects with AppError journal_corrupt when it does not verify, and drops it; with disk_full. `checkpoint`, `base` and `checkpointState` are those of the snapshot then. */
+  /** Puts a whole received snapshot in the place of the log, in order with the writes. Changes of the log that it does not hold are archived first (I5), as a tail, and as a `state` when they are compacted. Rejects with AppError journal_corrupt when it does not verify, and drops it; with disk_full. `checkpoint`, `base` and `checkpointState` are those of the snapshot then. */
   installSnapshot(id: string): Promise<ArchivedTail | null>;
   /** Diverged tails in order of their first UID, then copies in order of their time. */
   archives(): Promise<(ArchivedTail | ArchivedCopy)[]>;

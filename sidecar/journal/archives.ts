@@ -46,9 +46,23 @@ export class Archives {
     const [disk, directory] = [this.#disk, this.#directory];
     if (frames.end.index === 0) return null;
     const source = checkpoint === null ? await sourceOf(frames) : this.#state(checkpoint);
-    const copy = await archiveCopy(disk, directory, source, timeMs);
-    await retireCopies(disk, directory, await listCopies(disk, directory, this.#log), timeMs, retention);
+    const copy = await archiveCopy(disk, directory, source, timeMs, 'copy');
+    const copies = await listCopies(disk, directory, this.#log);
+    await retireCopies(
+      disk,
+      directory,
+      copies.filter(({ kind }) => kind === 'copy'),
+      timeMs,
+      retention,
+    );
     return copy;
+  }
+
+  /** The state of a log that parted from its cluster's in what is compacted already: the changes that it had alone are in there (I5). */
+  async state(frames: FrameLog, checkpoint: CheckpointFile | null): Promise<void> {
+    if (checkpoint === null) return;
+    const timeMs = frames.end.index > frames.base.index ? (await frames.frameAt(frames.end.index)).timeMs : 0;
+    await archiveCopy(this.#disk, this.#directory, this.#state(checkpoint), timeMs, 'state');
   }
 
   #state({ head, path }: CheckpointFile): CopySource {

@@ -29,7 +29,7 @@ import { realDisk, removeUnfinished, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
 import { GroupCommit, type JournalStep } from './group-commit.ts';
 import { IncomingSnapshot } from './incoming-snapshot.ts';
-import { finishInstall, firstNotHeld, intendInstall } from './install.ts';
+import { finishInstall, firstNotHeld, holds, intendInstall } from './install.ts';
 import { readPromise, writePromise } from './promise-file.ts';
 import { finishRewind } from './rewind.ts';
 import { segmentHeaderBytes } from './segment.ts';
@@ -121,8 +121,7 @@ class DiskJournal implements Journal {
   }
 
   checkpointState(): AsyncIterable<StateRecord> {
-    const { newest } = this.#parts.checkpoints;
-    return newest === null ? none() : readRecords(this.#disk, newest);
+    return readRecords(this.#disk, this.#parts.checkpoints.newest);
   }
 
   get base(): LogBase {
@@ -275,6 +274,7 @@ class DiskJournal implements Journal {
 
   async #install(snapshot: CheckpointFile): Promise<ArchivedTail | null> {
     const { frames, checkpoints, incoming } = this.#parts;
+    if (frames.base.index > 0 && !holds(snapshot.head, frames.base)) await this.#archives.state(frames, checkpoints.newest);
     const parted = await firstNotHeld(snapshot.head, frames.from(frames.base.index + 1));
     const tail = parted === null ? null : await this.#archives.tail(frames, parted);
     await this.#archives.orForget(tail, () => intendInstall(this.#disk, checkpoints.directory, snapshot));
@@ -285,10 +285,6 @@ class DiskJournal implements Journal {
     incoming.held = null;
     return tail;
   }
-}
-
-async function* none(): AsyncGenerator<StateRecord> {
-  // A state without records.
 }
 
 function assertContinues(end: { index: number; hash: string }, added: readonly LoggedFrame[]): void {
