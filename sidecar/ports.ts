@@ -90,7 +90,7 @@ export interface PartialSnapshot {
 export interface Journal {
   /** Empty in a sound journal. Nothing but `repair` and `close` may be called while it is not. */
   readonly damage: readonly DamagedFrames[];
-  /** Puts the frames of one entry of `damage`, all of them in order, back in their place. Rejects with AppError journal_corrupt when they are not those, disk_full when there is no room; nothing is changed then. */
+  /** Puts the frames of one entry of `damage`, all of them in order, back in their place. Rejects with AppError journal_corrupt when they are not those; with disk_full, when a part may be filled already: ask `damage` again. */
   repair(frames: readonly Frame[]): Promise<void>;
   /** The newest one: what `checkpointState` gives is the state at its position. `null`: the state is empty and begins with frame 1. */
   readonly checkpoint: SnapshotHead | null;
