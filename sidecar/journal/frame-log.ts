@@ -8,17 +8,15 @@ import type { SnapshotHead } from '../core/snapshot.ts';
 import { lastUid, type Frame } from '../core/frame.ts';
 import type { LoggedFrame } from '../ports.ts';
 import { noRoom, replaceFile, type DiskFile } from './disk.ts';
-import { encodeRecord, recordSize } from './record.ts';
+import { encodeRecords, recordSize } from './record.ts';
 import { fillHole, holeOf } from './repair.ts';
 import { finishRewind, intendRewind } from './rewind.ts';
 import { encodeSegmentHeader, openSegments, Segment, segmentName, type Stretch } from './segment.ts';
 import { readStretch, type ChainEnd, type Previous, type SegmentReader } from './stretch.ts';
 import { surveyLog, type Hole } from './survey.ts';
 
-/** Bytes read at a time by `from`, and by a checkpoint. */
+/** Bytes of a stretch: what is read at a time. */
 const readAheadBytes = 4 * 1024 * 1024;
-
-const totalSize = (frames: readonly LoggedFrame[]): number => frames.reduce((sum, logged) => sum + recordSize(logged), 0);
 
 export interface LogPlace {
   readonly directory: string;
@@ -61,7 +59,7 @@ export class FrameLog {
     [this.#segments, this.#base, this.#end, this.#holes] = [segments, base, end, holes];
   }
 
-  /** Damage that opening found and `repair` has not filled. */
+  /** Damage that `repair` has not filled. */
   get holes(): readonly Hole[] {
     return this.#holes;
   }
@@ -82,6 +80,10 @@ export class FrameLog {
     return this.#base;
   }
 
+  get firstIndex(): number {
+    return this.#segments[0]?.firstIndex ?? this.#end.index + 1;
+  }
+
   /** The last durable frame. */
   get end(): ChainEnd {
     return this.#end;
@@ -91,7 +93,7 @@ export class FrameLog {
   async append(frames: readonly LoggedFrame[]): Promise<void> {
     const segment = await this.#openSegment();
     const file = await this.#writable(segment);
-    const { bytes, checksums } = this.#encode(frames, this.#end.index);
+    const { bytes, checksums } = encodeRecords(frames, this.#end.index);
     try {
       await this.#makeRoom(file, segment.size + bytes.length);
       await file.write(bytes, segment.size);
@@ -116,7 +118,7 @@ export class FrameLog {
     const kept = this.#segments.filter(({ firstIndex }) => firstIndex <= index);
     const precedingBytes = kept.at(-1)?.endOf(index) ?? 0;
     // The new segment is durable as one: each of its frames was when any of them can be seen.
-    const { bytes, checksums } = this.#encode(frames, frames.at(-1)?.frame.index ?? index);
+    const { bytes, checksums } = encodeRecords(frames, frames.at(-1)?.frame.index ?? index);
     await intendRewind(disk, directory, { firstIndex: index + 1, precedingBytes }, bytes);
     await this.#remove(async () => {
       await this.close();
@@ -154,7 +156,7 @@ export class FrameLog {
     await this.#remove(async () => {
       await this.close();
       await removal();
-      [this.#segments, this.#base, this.#end] = [[], position, position];
+      [this.#segments, this.#base, this.#end, this.#holes] = [[], position, position, []];
     });
   }
 
@@ -172,29 +174,37 @@ export class FrameLog {
 
   /** Hash of a durable frame; of the one before the first, too. */
   async hashAt(index: number): Promise<string> {
-    if (index === this.base.index) return this.base.hash;
-    return index === this.#end.index ? this.#end.hash : (await this.frameAt(index)).hash;
+    const known = [this.base, this.#end].find((each) => each.index === index);
+    return known?.hash ?? (await this.frameAt(index)).hash;
   }
 
+  /** What takes frames away must wait for its end. */
   async frameAt(index: number): Promise<Frame> {
-    const [logged] = await this.read(index, 1);
-    if (logged === undefined) throw new RangeError(`frame ${String(index)} is not in the log`);
-    return logged.frame;
+    for await (const { frame } of this.from(index, index)) return frame;
+    throw new RangeError(`frame ${String(index)} is not in the log`);
   }
 
-  /** All frames from `index` on. */
-  async *from(index: number): AsyncGenerator<LoggedFrame> {
-    for (let next = index; next <= this.#end.index;) {
-      const some = await this.read(next, readAheadBytes);
+  /** The frames `first`..`last`, none of which is damaged. What takes frames away must wait for its end. */
+  async *from(first: number, last = this.#end.index): AsyncGenerator<LoggedFrame> {
+    let before: Previous = first - 1 === this.#base?.index ? this.#base : { index: first - 1, hash: null };
+    for (const stretch of this.stretches(first, last)) {
+      const some = await readStretch(this.#reader, stretch, before);
+      before = some.at(-1)?.frame ?? before;
       yield* some;
-      next += some.length;
     }
+  }
+
+  /** First and last index of each run of frames without damage. */
+  get soundRuns(): [number, number][] {
+    const starts = [this.firstIndex, ...this.#holes.map(({ toIndex }) => toIndex + 1)];
+    const ends = [...this.#holes.map(({ fromIndex }) => fromIndex - 1), this.#end.index];
+    return starts.map((start, at): [number, number] => [start, ends[at] ?? 0]).filter(([first, last]) => first <= last);
   }
 
   /** Where the frames `first`..`last` stand, in pieces that fit into memory. */
   stretches(first: number, last: number): Stretch[] {
     const found: Stretch[] = [];
-    for (let next = first; next <= last;) {
+    for (let next = first; next <= Math.min(last, this.#end.index);) {
       const stretch = this.#segmentOf(next).stretch(next, readAheadBytes, last);
       found.push(stretch);
       next += stretch.checksums.length;
@@ -224,7 +234,7 @@ export class FrameLog {
 
   async #readDurable(index: number, maxBytes: number): Promise<LoggedFrame[]> {
     const { base } = this;
-    if (index <= base.index) throw new AppError('compacted', `frame ${String(index)}; the log begins with ${String(base.index + 1)}`);
+    if (index <= base.index) throw new AppError('compacted', `the log begins with frame ${String(base.index + 1)}`);
     const frames: LoggedFrame[] = [];
     let before: Previous = index - 1 === base.index ? base : { index: index - 1, hash: null };
     for (let left = maxBytes; before.index < this.#end.index && left > 0;) {
@@ -271,17 +281,6 @@ export class FrameLog {
     if (roomBytes === 0 || end <= this.#room) return;
     this.#room = Math.ceil(end / roomBytes) * roomBytes;
     await file.truncate(this.#room);
-  }
-
-  #encode(frames: readonly LoggedFrame[], durableIndex: number): { bytes: Buffer; checksums: number[] } {
-    const bytes = Buffer.allocUnsafe(totalSize(frames));
-    let at = 0;
-    const checksums = frames.map((logged) => {
-      const checksum = encodeRecord(logged, durableIndex, bytes, at);
-      at += recordSize(logged);
-      return checksum;
-    });
-    return { bytes, checksums };
   }
 
   #note(segment: Segment, frames: readonly LoggedFrame[], checksums: readonly number[]): void {

@@ -29,7 +29,7 @@ import { realDisk, removeUnfinished, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
 import { GroupCommit, type JournalStep } from './group-commit.ts';
 import { IncomingSnapshot } from './incoming-snapshot.ts';
-import { finishInstall, firstNotHeld, holds, intendInstall } from './install.ts';
+import { finishInstall, intendInstall } from './install.ts';
 import { readPromise, writePromise } from './promise-file.ts';
 import { finishRewind } from './rewind.ts';
 import { segmentHeaderBytes } from './segment.ts';
@@ -204,7 +204,7 @@ class DiskJournal implements Journal {
   }
 
   async installSnapshot(id: string): Promise<ArchivedTail | null> {
-    this.#assertScanned();
+    if (this.damage.length === 0) this.#assertScanned();
     return this.#receiving.take(async () => this.#commits.push({ snapshot: await this.#parts.incoming.verified(id) }));
   }
 
@@ -242,11 +242,15 @@ class DiskJournal implements Journal {
     }
   }
 
-  async #carryOut(batch: readonly JournalStep[]): Promise<ArchivedTail | null> {
+  #carryOut(batch: readonly JournalStep[]): Promise<ArchivedTail | null> {
+    const { snapshot, truncateTo } = batch[0] ?? {};
+    if (snapshot !== undefined) return this.#turns.take(() => this.#install(snapshot));
+    return truncateTo === undefined ? this.#step(batch) : this.#turns.take(() => this.#step(batch));
+  }
+
+  async #step(batch: readonly JournalStep[]): Promise<ArchivedTail | null> {
     const { frames, directory, checkpoints } = this.#parts;
     const [first] = batch;
-    const { snapshot } = first ?? {};
-    if (snapshot !== undefined) return this.#turns.take(() => this.#install(snapshot));
     const keepTo = first?.truncateTo ?? frames.end.index;
     const added = batch.flatMap((step) => step.frames ?? []);
     assert(
@@ -258,7 +262,7 @@ class DiskJournal implements Journal {
       await writePromise(this.#disk, directory, first.promise);
       this.#promise = first.promise;
     }
-    if (keepTo < frames.end.index) return this.#turns.take(() => this.#replaceAfter(keepTo, added));
+    if (keepTo < frames.end.index) return this.#replaceAfter(keepTo, added);
     if (added.length > 0) await frames.append(added);
     return null;
   }
@@ -274,9 +278,7 @@ class DiskJournal implements Journal {
 
   async #install(snapshot: CheckpointFile): Promise<ArchivedTail | null> {
     const { frames, checkpoints, incoming } = this.#parts;
-    if (frames.base.index > 0 && !holds(snapshot.head, frames.base)) await this.#archives.state(frames, checkpoints.newest);
-    const parted = await firstNotHeld(snapshot.head, frames.from(frames.base.index + 1));
-    const tail = parted === null ? null : await this.#archives.tail(frames, parted);
+    const tail = await this.#archives.notHeld(frames, snapshot.head, checkpoints.newest);
     await this.#archives.orForget(tail, () => intendInstall(this.#disk, checkpoints.directory, snapshot));
     await frames.restart(snapshot.head.position, async () => {
       const installed = await finishInstall(this.#disk, checkpoints.directory, join(this.#parts.directory, 'log'));

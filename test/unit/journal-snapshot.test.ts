@@ -11,7 +11,7 @@ import { faultyDisk, noFaults } from '../lib/faulty-disk.ts';
 import { decodedSnapshot } from '../lib/memory-checkpoint.ts';
 import { collect, epochOf, framesAfter, listed, logged } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
-import { archiveDirectory, checkpointDirectory, openOn } from '../lib/volatile-journal.ts';
+import { archiveDirectory, checkpointDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
 const frames = framesAfter(null, 9);
 let bytes: Buffer;
@@ -161,6 +161,29 @@ describe('a snapshot that is received', () => {
     expect(archived).toEqual(own.slice(0, 6).map(({ index }) => `own${String(index)}`));
     await journal.archiveCopy(1e15, { count: 1, ageMs: 0 });
     expect((await journal.archives()).map(({ kind }) => kind)).toEqual(['diverged', 'state', 'copy']);
+  });
+});
+
+describe('a log with damage that nobody can repair', () => {
+  test('gives way to a snapshot; what it can read and the snapshot does not hold is archived (I5)', async () => {
+    const disk = new VolatileDisk();
+    const first = (await openOn(disk)).journal;
+    const own = framesAfter(frames[3] ?? null, 8, 'own', epochOf(1, 'other'));
+    for (const frame of [...frames.slice(0, 4), ...own]) await first.write({ frames: logged([frame]) });
+    for (const name of (await disk.list(logDirectory)).sort().slice(2, 3)) await disk.remove(`${logDirectory}/${name}`);
+    const { journal, said } = await openOn(disk, { scan: false });
+    expect(journal.damage).toMatchObject([{ fromIndex: 6, toIndex: 7 }]);
+    await journal.receiveSnapshot(id, bytes.length, 0, bytes);
+    expect(await journal.installSnapshot(id)).toMatchObject({ firstUid: 8, lastUid: 12 });
+    expect(await journal.archives()).toMatchObject([
+      { firstUid: 5, lastUid: 5 },
+      { firstUid: 8, lastUid: 12 },
+    ]);
+    expect(journal.damage).toEqual([]);
+    expect(await collect(journal.recovered())).toEqual([]);
+    await journal.write({ frames: logged(framesAfter(frames[8] ?? null, 1)) });
+    expect((await openOn(disk)).hashes).toHaveLength(1);
+    expect(said).toEqual(['frames of the journal are damaged']);
   });
 });
 
