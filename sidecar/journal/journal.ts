@@ -33,7 +33,7 @@ import { finishInstall, intendInstall } from './install.ts';
 import { readPromise, writePromise } from './promise-file.ts';
 import { finishRewind } from './rewind.ts';
 import { segmentHeaderBytes } from './segment.ts';
-import type { SegmentReader } from './stretch.ts';
+import { assertContinues, type SegmentReader } from './stretch.ts';
 import { Turns } from './turns.ts';
 
 /** Size after which a segment is sealed and the next batch begins a new one. */
@@ -113,7 +113,7 @@ class DiskJournal implements Journal {
   }
 
   repair(frames: readonly Frame[]): Promise<void> {
-    return this.#turns.take(() => this.#parts.frames.repair(frames, this.checkpoint));
+    return this.#orFatal(this.#turns.take(() => this.#parts.frames.repair(frames, this.checkpoint)));
   }
 
   get checkpoint(): SnapshotHead | null {
@@ -200,12 +200,15 @@ class DiskJournal implements Journal {
   }
 
   receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number> {
-    return this.#receiving.take(() => this.#parts.incoming.receive(id, totalBytes, offset, chunk));
+    return this.#orFatal(this.#receiving.take(() => this.#parts.incoming.receive(id, totalBytes, offset, chunk)));
   }
 
   async installSnapshot(id: string): Promise<ArchivedTail | null> {
     if (this.damage.length === 0) this.#assertScanned();
-    return this.#receiving.take(async () => this.#commits.push({ snapshot: await this.#parts.incoming.verified(id) }));
+    return this.#receiving.take(async () => {
+      const snapshot = await this.#orFatal(this.#parts.incoming.verified(id));
+      return this.#commits.push({ snapshot });
+    });
   }
 
   archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
@@ -228,12 +231,17 @@ class DiskJournal implements Journal {
     assert.equal(this.#scan, 'done', 'recovered() is read to its end before the first read or write');
   }
 
-  /** In its turn. Anything but an AppError is fatal, as it is in a write. */
+  /** In its turn, once the log is read. */
   async #maintain<T>(work: () => Promise<T>): Promise<T> {
     this.#assertScanned();
     if (this.#closed) throw new AppError('stopping', 'the journal is closed');
+    return this.#orFatal(this.#turns.take(work));
+  }
+
+  /** Anything but an AppError is fatal, as it is in a write. */
+  async #orFatal<T>(work: Promise<T>): Promise<T> {
     try {
-      return await this.#turns.take(work);
+      return await work;
     } catch (error) {
       if (error instanceof AppError) throw error;
       this.#options.log.fatal({ err: error }, 'the journal does not know what its disk holds');
@@ -286,13 +294,5 @@ class DiskJournal implements Journal {
     });
     incoming.held = null;
     return tail;
-  }
-}
-
-function assertContinues(end: { index: number; hash: string }, added: readonly LoggedFrame[]): void {
-  let { index, hash } = end;
-  for (const { frame } of added) {
-    assert(frame.index === index + 1 && frame.prevHash === hash, `frame ${String(frame.index)} does not continue frame ${String(index)}`);
-    ({ index, hash } = frame);
   }
 }

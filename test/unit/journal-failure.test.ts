@@ -50,6 +50,13 @@ describe('a sync that fails', () => {
     expect(opened.fatal).toHaveLength(1);
   });
 
+  test('of a snapshot that is received ends the process too', async () => {
+    faults.syncFails = true;
+    const received = opened.journal.receiveSnapshot('f'.repeat(64), 10, 0, Buffer.alloc(5));
+    await expect(received).rejects.toThrow('EIO');
+    expect(opened.fatal).toEqual([expect.objectContaining({ code: 'EIO' })]);
+  });
+
   test('of a checkpoint ends the process too, and leaves no checkpoint', async () => {
     faults.syncFails = true;
     await expect(opened.journal.makeCheckpoint(6)).rejects.toThrow('EIO');
