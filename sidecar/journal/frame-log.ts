@@ -136,7 +136,7 @@ export class FrameLog {
     const count = this.#segments.findIndex(({ lastIndex }, at) => lastIndex > index || at === this.#segments.length - 1);
     const removed = this.#segments.slice(0, Math.max(count, 0));
     const last = removed.at(-1);
-    if (last !== undefined && last.lastIndex > this.base.index) {
+    if (last !== undefined) {
       const frame = await this.frameAt(last.lastIndex);
       await this.#remove(async () => {
         this.#base = { epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash };

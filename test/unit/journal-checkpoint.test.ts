@@ -78,7 +78,7 @@ describe('the state at a start', () => {
         for (const each of [again.journal, other]) await each.makeCheckpoint(written.length);
         expect(again.journal.snapshot()).toEqual(other.snapshot());
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

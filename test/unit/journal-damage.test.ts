@@ -51,12 +51,13 @@ beforeEach(async () => {
 });
 
 describe('a flipped bit', () => {
-  test('anywhere in what later frames prove durable is refused by file and offset', async () => {
+  // At every offset, and what becomes of it: test/conformance/journal-damage.test.ts.
+  test('in what later frames prove durable is named by file and offset while it is not repaired', async () => {
     const files = await segmentFiles();
     expect(files.length).toBeGreaterThan(2);
     for (const path of files.slice(0, -1)) {
       const whole = disk.contentOf(path);
-      for (let at = 0; at < whole.length; at += 1) {
+      for (let at = 0; at < whole.length; at += at < 32 ? 1 : 9) {
         flip(path, at, 1 << (at % 8));
         const found = await outcome();
         expect(found).toBeInstanceOf(AppError);

@@ -111,6 +111,19 @@ describe('a hole', () => {
     expect(await recovered(opened)).toEqual(hashesOf(frames.slice(5)));
   });
 
+  test('under a checkpoint keeps the rest of a batch that nothing else proves durable', async () => {
+    const batch = new VolatileDisk();
+    const { journal: written } = await openOn(batch);
+    await written.write({ frames: logged(frames.slice(0, 3)) });
+    await written.makeCheckpoint(2);
+    disk = batch;
+    await hurt(1);
+    const opened = await damaged();
+    expect(opened.damage).toEqual([hole(1, 1)]);
+    await opened.repair(between(1, 1));
+    expect(await recovered(opened)).toEqual(hashesOf(frames.slice(0, 3)));
+  });
+
   test('at the end of the log is known by the checkpoint that stands on it', async () => {
     await journal.makeCheckpoint(10);
     disk.replaceContent(pathOf(10), disk.contentOf(pathOf(10)).subarray(0, 100));

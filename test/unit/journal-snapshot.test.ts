@@ -189,13 +189,13 @@ describe('a log with damage that nobody can repair', () => {
 
 describe('a rewind', () => {
   test('to where no state can be built from is a broken invariant: the process ends, and the log stays', async () => {
-    for (const keep of [0, 3, 4]) {
+    for (const keep of [0, 2, 3]) {
       const disk = new VolatileDisk();
       const { journal, fatal } = await openOn(disk);
       for (const frame of frames) await journal.write({ frames: logged([frame]) });
-      for (const index of [5, 7]) await journal.makeCheckpoint(index);
+      for (const index of [4, 7]) await journal.makeCheckpoint(index);
       const first = await journal.compact();
-      expect(first).toBeGreaterThan(3);
+      expect(first).toBe(4);
       void journal.write({ truncateTo: keep });
       await new Promise(setImmediate);
       expect(fatal).toHaveLength(1);
