@@ -89,6 +89,19 @@ describe('a full disk', () => {
     expect(inner.afterPowerLoss({ kind: 'none' }).contentOf(path)).toEqual(before);
   });
 
+  test('takes the room back that was made for the refused write, and makes it again', async () => {
+    const roomy = await openOn(disk, { roomBytes: 3000 });
+    await roomy.journal.write({ frames: logged(frames.slice(6, 7)) });
+    const path = `${logDirectory}/${segmentName(7)}`;
+    expect(inner.contentOf(path)).toHaveLength(3000);
+    faults.full = true;
+    await expect(roomy.journal.write({ frames: logged(frames.slice(7, 8)) })).rejects.toMatchObject({ code: 'disk_full' });
+    expect(inner.contentOf(path).length).toBeLessThan(1000);
+    faults.full = false;
+    await roomy.journal.write({ frames: logged(frames.slice(7, 8)) });
+    expect(inner.contentOf(path)).toHaveLength(3000);
+  });
+
   test.each([{ full: true }, { failingRename: 1 }])('refuses a promise and keeps the old one: %j', async (fault) => {
     await opened.journal.write({ promise: epochOf(2) });
     Object.assign(faults, fault);
