@@ -44,9 +44,10 @@ export interface ArchivedTail {
 
 /** A compressed copy of the state, or of the log of a journal that has no checkpoint yet (K12). */
 export interface ArchivedCopy {
-  readonly kind: 'copy';
+  /** `state`: made by `installSnapshot`, of a log that parted from the snapshot's in what it had compacted already (I5); kept until a person removes it. */
+  readonly kind: 'copy' | 'state';
   readonly id: string;
-  /** Wall clock, as the caller said. */
+  /** Wall clock, as the caller of `archiveCopy` said; of a `state`, as its last frame says, 0 when it had none. */
   readonly timeMs: number;
   /** The last change that it holds. */
   readonly uid: number;
@@ -88,9 +89,9 @@ export interface PartialSnapshot {
 
 /** Order of use: `repair` while there is `damage`; `checkpoint` and `checkpointState`; `recovered` to its end; then all else. */
 export interface Journal {
-  /** Empty in a sound journal. Nothing but `repair` and `close` may be called while it is not. */
+  /** Empty in a sound journal. While it is not, only `repair`, `checkpoint`, a snapshot in the place of the log, `archives` and `close` may be asked for. */
   readonly damage: readonly DamagedFrames[];
-  /** Puts the frames of one entry of `damage`, all of them in order, back in their place. Rejects with AppError journal_corrupt when they are not those, disk_full when there is no room; nothing is changed then. */
+  /** Puts the frames of one entry of `damage`, all of them in order, back in their place. Rejects with AppError journal_corrupt when they are not those; with disk_full, when a part may be filled already: ask `damage` again. */
   repair(frames: readonly Frame[]): Promise<void>;
   /** The newest one: what `checkpointState` gives is the state at its position. `null`: the state is empty and begins with frame 1. */
   readonly checkpoint: SnapshotHead | null;
@@ -117,7 +118,7 @@ export interface Journal {
   receivedSnapshot(): PartialSnapshot | null;
   /** Takes the next bytes of a snapshot; another id than that of `receivedSnapshot` drops what was there. Resolves with the offset that is wanted next: a chunk with another offset changes nothing. Rejects with AppError invalid_request past `totalBytes` or the limit of a snapshot, disk_full. */
   receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number>;
-  /** Puts a whole received snapshot in the place of the log, in order with the writes. Changes of the log that it does not hold are archived first (I5). Rejects with AppError journal_corrupt when it does not verify, and drops it; with disk_full. `checkpoint`, `base` and `checkpointState` are those of the snapshot then. */
+  /** Puts a whole received snapshot in the place of the log, in order with the writes. Changes of the log that it does not hold are archived first (I5), as a tail, and as a `state` when they are compacted; damaged frames that nobody has any more are given up with this. Rejects with AppError journal_corrupt when it does not verify, and drops it; with disk_full. `checkpoint`, `base` and `checkpointState` are those of the snapshot then. */
   installSnapshot(id: string): Promise<ArchivedTail | null>;
   /** Diverged tails in order of their first UID, then copies in order of their time. */
   archives(): Promise<(ArchivedTail | ArchivedCopy)[]>;

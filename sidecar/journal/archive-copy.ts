@@ -13,7 +13,7 @@ import type { SegmentReader } from './stretch.ts';
 const maxCopies = 1000;
 const pieceBytes = 1024 * 1024;
 
-const nameForm = /^copy-(\d{16})-(\d{1,16})-[0-9a-f]{8}\.(checkpoint|frames)\.gz$/;
+const nameForm = /^(copy|state)-(\d{16})-(\d{1,16})-[0-9a-f]{8}\.(checkpoint|frames)\.gz$/;
 
 /** What is to be copied: where its log stands, and its bytes. */
 export interface CopySource {
@@ -38,9 +38,15 @@ export async function* frameLines(frames: AsyncIterable<LoggedFrame>): AsyncGene
 }
 
 /** Rejects with AppError disk_full; nothing is left then. */
-export async function archiveCopy(disk: Disk, directory: string, source: CopySource, timeMs: number): Promise<ArchivedCopy> {
+export async function archiveCopy(
+  disk: Disk,
+  directory: string,
+  source: CopySource,
+  timeMs: number,
+  kind: ArchivedCopy['kind'],
+): Promise<ArchivedCopy> {
   const { uid, hash } = source.position;
-  const id = `copy-${String(timeMs).padStart(16, '0')}-${String(uid)}-${hash.slice(0, 8)}.${source.kind}`;
+  const id = `${kind}-${String(timeMs).padStart(16, '0')}-${String(uid)}-${hash.slice(0, 8)}.${source.kind}`;
   const sum = createHash('sha256');
   async function* summed(): AsyncGenerator<Uint8Array> {
     // A failure of the source is thrown by what reads the other end.
@@ -51,15 +57,21 @@ export async function archiveCopy(disk: Disk, directory: string, source: CopySou
     }
   }
   const sha256 = await archiveFile(disk, directory, `${id}.gz`, summed(), sum);
-  return { kind: 'copy', id, timeMs, uid, sha256 };
+  return { kind, id, timeMs, uid, sha256 };
 }
 
 /** The copies that stand there with their sum, in order of their time. */
 export async function listCopies(disk: Disk, directory: string, log: SegmentReader['log']): Promise<ArchivedCopy[]> {
   const copies: ArchivedCopy[] = [];
   for (const { name, sha256 } of await listSummed(disk, directory, nameForm, log)) {
-    const [, timeMs, uid] = nameForm.exec(name) ?? [];
-    copies.push({ kind: 'copy', id: name.slice(0, -'.gz'.length), timeMs: Number(timeMs), uid: Number(uid), sha256 });
+    const [, kind, timeMs, uid] = nameForm.exec(name) ?? [];
+    copies.push({
+      kind: kind === 'state' ? 'state' : 'copy',
+      id: name.slice(0, -'.gz'.length),
+      timeMs: Number(timeMs),
+      uid: Number(uid),
+      sha256,
+    });
   }
   return copies.sort((a, b) => a.timeMs - b.timeMs);
 }

@@ -1,5 +1,7 @@
 // The archive of one journal: tails that left the log, and copies. What is here is never read back by the journal; people and the API do.
+import { noEpoch, type Epoch } from '../../common/position.ts';
 import { lastUid } from '../core/frame.ts';
+import type { SnapshotHead } from '../core/snapshot.ts';
 import type { ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
 import { AppError } from '../../common/errors.ts';
 import { archiveTail, listTails, removeArchive, tailFile } from './archive.ts';
@@ -7,6 +9,7 @@ import { archiveCopy, fileContent, frameLines, listCopies, retireCopies, type Co
 import type { CheckpointFile } from './checkpoint-file.ts';
 import type { Disk } from './disk.ts';
 import type { FrameLog } from './frame-log.ts';
+import { firstNotHeld, holds } from './install.ts';
 import type { SegmentReader } from './stretch.ts';
 
 export class Archives {
@@ -25,10 +28,22 @@ export class Archives {
     return [...tails, ...(await listCopies(this.#disk, this.#directory, this.#log))];
   }
 
-  /** Archives the frames from `index` on; null when they hold no change. */
-  async tail(frames: FrameLog, index: number): Promise<ArchivedTail | null> {
-    const [first, last] = [await frames.frameAt(index), await frames.frameAt(frames.end.index)];
-    return archiveTail(this.#disk, this.#directory, first, last, frames.from(index));
+  /** Archives the frames `from`..`to`; null when they hold no change. */
+  async tail(frames: FrameLog, from: number, to = frames.end.index): Promise<ArchivedTail | null> {
+    const [first, last] = [await frames.frameAt(from), await frames.frameAt(to)];
+    return archiveTail(this.#disk, this.#directory, first, last, frames.from(from, to));
+  }
+
+  /** Archives the changes that a snapshot does not hold, as far as they can be read: what damage took, nobody has. Returns the last tail. */
+  async notHeld(frames: FrameLog, head: SnapshotHead, checkpoint: CheckpointFile | null): Promise<ArchivedTail | null> {
+    if (checkpoint !== null && frames.firstIndex > 1 && !holds(head, lastCompacted(checkpoint.head, frames.firstIndex)))
+      await this.#keepState(frames, checkpoint);
+    let tail: ArchivedTail | null = null;
+    for (const [first, last] of frames.soundRuns) {
+      const parted = await firstNotHeld(head, frames.from(first, last));
+      if (parted !== null) tail = await this.tail(frames, parted, last);
+    }
+    return tail;
   }
 
   /** When nothing was taken out of the log the archive goes. After any failure but an AppError it may have been: the archive stays. */
@@ -46,9 +61,23 @@ export class Archives {
     const [disk, directory] = [this.#disk, this.#directory];
     if (frames.end.index === 0) return null;
     const source = checkpoint === null ? await sourceOf(frames) : this.#state(checkpoint);
-    const copy = await archiveCopy(disk, directory, source, timeMs);
-    await retireCopies(disk, directory, await listCopies(disk, directory, this.#log), timeMs, retention);
+    const copy = await archiveCopy(disk, directory, source, timeMs, 'copy');
+    const copies = await listCopies(disk, directory, this.#log);
+    await retireCopies(
+      disk,
+      directory,
+      copies.filter(({ kind }) => kind === 'copy'),
+      timeMs,
+      retention,
+    );
     return copy;
+  }
+
+  /** The state of a log that parted from its cluster's in what is compacted already: the changes that it had alone are in there (I5). */
+  async #keepState(frames: FrameLog, checkpoint: CheckpointFile): Promise<void> {
+    const { index } = frames.end;
+    const timeMs = index < frames.firstIndex ? 0 : (await frames.frameAt(index)).timeMs;
+    await archiveCopy(this.#disk, this.#directory, this.#state(checkpoint), timeMs, 'state');
   }
 
   #state({ head, path }: CheckpointFile): CopySource {
@@ -59,4 +88,10 @@ export class Archives {
 async function sourceOf(frames: FrameLog): Promise<CopySource> {
   const last = await frames.frameAt(frames.end.index);
   return { kind: 'frames', position: { uid: lastUid(last), hash: last.hash }, content: frameLines(frames.from(1)) };
+}
+
+/** Index and epoch of the frame before the first that is left, which lies within what the checkpoint covers. */
+function lastCompacted({ history }: SnapshotHead, firstIndex: number): { index: number; epoch: Epoch } {
+  const index = firstIndex - 1;
+  return { index, epoch: history.findLast(({ fromIndex }) => fromIndex <= index)?.epoch ?? noEpoch };
 }

@@ -159,8 +159,10 @@ export async function inspectCheckpoint(disk: Disk, path: string): Promise<Check
   });
 }
 
-/** The records of a checkpoint, each in its place. Throws AppError journal_corrupt when the disk gives what is none. */
-export async function* readRecords(disk: Disk, { path, head, sha256 }: CheckpointFile): AsyncGenerator<StateRecord> {
+/** The records of a checkpoint, each in its place; none of `null`. Throws AppError journal_corrupt when the disk gives what is none. */
+export async function* readRecords(disk: Disk, checkpoint: CheckpointFile | null): AsyncGenerator<StateRecord> {
+  if (checkpoint === null) return;
+  const { path, head, sha256 } = checkpoint;
   const file = await disk.open(path, 'read');
   try {
     const counts = { entries: 0, receipts: 0 };

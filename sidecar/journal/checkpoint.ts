@@ -48,13 +48,9 @@ export async function makeCheckpoint(reader: FrameReader, plan: CheckpointPlan):
     }
   if (head === null) throw new RangeError('a checkpoint needs a frame');
   const name = checkpointName(head.position);
-  const records = merged(previous === null ? nothing() : readRecords(disk, previous), changes, head.position.uid);
+  const records = merged(readRecords(disk, previous), changes, head.position.uid);
   await replaceFile(disk, directory, name, encodeCheckpoint(head, records));
   return inspectCheckpoint(disk, join(directory, name));
-}
-
-async function* nothing(): AsyncGenerator<StateRecord> {
-  // A state without records.
 }
 
 /** The records of a state after `changes`, of which `lastUid` is the last. */

@@ -8,22 +8,22 @@ import type { SnapshotHead } from '../core/snapshot.ts';
 import { lastUid, type Frame } from '../core/frame.ts';
 import type { LoggedFrame } from '../ports.ts';
 import { noRoom, replaceFile, withFile, type DiskFile } from './disk.ts';
-import { encodeRecord, recordSize } from './record.ts';
+import { encodeRecords, recordSize } from './record.ts';
 import { fillHole, holeOf } from './repair.ts';
 import { finishRewind, intendRewind } from './rewind.ts';
 import { encodeSegmentHeader, openSegments, Segment, segmentName, type Stretch } from './segment.ts';
 import { readStretch, type ChainEnd, type Previous, type SegmentReader } from './stretch.ts';
 import { surveyLog, type Hole } from './survey.ts';
 
-/** Bytes read at a time by `from`, and by a checkpoint. */
+/** Bytes of a stretch: what is read at a time. */
 const readAheadBytes = 4 * 1024 * 1024;
-
-const totalSize = (frames: readonly LoggedFrame[]): number => frames.reduce((sum, logged) => sum + recordSize(logged), 0);
 
 export interface LogPlace {
   readonly directory: string;
   readonly checkpointDirectory: string;
   readonly segmentBytes: number;
+  /** A segment grows in steps of this, ahead of what is written: a sync need not make a new size durable each time (ADR 13). 0: it does not. */
+  readonly roomBytes: number;
 }
 
 export class FrameLog {
@@ -35,6 +35,8 @@ export class FrameLog {
   #holes: readonly Hole[] = [];
   /** The last segment, open for writing; null until the first write to it. */
   #file: DiskFile | null = null;
+  /** Size of that file; zeros behind the last record. */
+  #room = 0;
   /** Times that what could be read was taken away. */
   #removals = 0;
   #removing: Promise<void> | null = null;
@@ -61,7 +63,7 @@ export class FrameLog {
     [this.#segments, this.#base, this.#end, this.#holes] = [segments, base, end, holes];
   }
 
-  /** Damage that opening found and `repair` has not filled. */
+  /** Damage that `repair` has not filled. */
   get holes(): readonly Hole[] {
     return this.#holes;
   }
@@ -82,6 +84,10 @@ export class FrameLog {
     return this.#base;
   }
 
+  get firstIndex(): number {
+    return this.#segments[0]?.firstIndex ?? this.#end.index + 1;
+  }
+
   /** The last durable frame. */
   get end(): ChainEnd {
     return this.#end;
@@ -90,19 +96,21 @@ export class FrameLog {
   /** Appends frames with one sync. On AppError disk_full none of them is kept; any other failure is fatal. */
   async append(frames: readonly LoggedFrame[]): Promise<void> {
     const segment = await this.#openSegment();
-    this.#file ??= await this.#reader.disk.open(segment.path, 'write');
-    const { bytes, checksums } = this.#encode(frames, this.#end.index);
+    const file = await this.#writable(segment);
+    const { bytes, checksums } = encodeRecords(frames, this.#end.index);
     try {
-      await this.#file.write(bytes, segment.size);
+      await this.#makeRoom(file, segment.size + bytes.length);
+      await file.write(bytes, segment.size);
     } catch (error) {
       const why = noRoom(error);
       if (why instanceof AppError) {
-        await this.#file.truncate(segment.size);
-        await this.#file.datasync();
+        await file.truncate(segment.size);
+        await file.datasync();
+        this.#room = segment.size;
       }
       throw why;
     }
-    await this.#file.datasync();
+    await file.datasync();
     this.#note(segment, frames, checksums);
   }
 
@@ -114,7 +122,7 @@ export class FrameLog {
     const kept = this.#segments.filter(({ firstIndex }) => firstIndex <= index);
     const precedingBytes = kept.at(-1)?.endOf(index) ?? 0;
     // The new segment is durable as one: each of its frames was when any of them can be seen.
-    const { bytes, checksums } = this.#encode(frames, frames.at(-1)?.frame.index ?? index);
+    const { bytes, checksums } = encodeRecords(frames, frames.at(-1)?.frame.index ?? index);
     await intendRewind(disk, directory, { firstIndex: index + 1, precedingBytes }, bytes);
     await this.#remove(async () => {
       await this.close();
@@ -132,7 +140,7 @@ export class FrameLog {
     const count = this.#segments.findIndex(({ lastIndex }, at) => lastIndex > index || at === this.#segments.length - 1);
     const removed = this.#segments.slice(0, Math.max(count, 0));
     const last = removed.at(-1);
-    if (last !== undefined && last.lastIndex > this.base.index) {
+    if (last !== undefined) {
       const frame = await this.frameAt(last.lastIndex);
       await this.#remove(async () => {
         this.#base = { epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash };
@@ -152,7 +160,7 @@ export class FrameLog {
     await this.#remove(async () => {
       await this.close();
       await removal();
-      [this.#segments, this.#base, this.#end] = [[], position, position];
+      [this.#segments, this.#base, this.#end, this.#holes] = [[], position, position, []];
     });
   }
 
@@ -170,29 +178,37 @@ export class FrameLog {
 
   /** Hash of a durable frame; of the one before the first, too. */
   async hashAt(index: number): Promise<string> {
-    if (index === this.base.index) return this.base.hash;
-    return index === this.#end.index ? this.#end.hash : (await this.frameAt(index)).hash;
+    const known = [this.base, this.#end].find((each) => each.index === index);
+    return known?.hash ?? (await this.frameAt(index)).hash;
   }
 
+  /** What takes frames away must wait for its end. */
   async frameAt(index: number): Promise<Frame> {
-    const [logged] = await this.read(index, 1);
-    if (logged === undefined) throw new RangeError(`frame ${String(index)} is not in the log`);
-    return logged.frame;
+    for await (const { frame } of this.from(index, index)) return frame;
+    throw new RangeError(`frame ${String(index)} is not in the log`);
   }
 
-  /** All frames from `index` on. */
-  async *from(index: number): AsyncGenerator<LoggedFrame> {
-    for (let next = index; next <= this.#end.index;) {
-      const some = await this.read(next, readAheadBytes);
+  /** The frames `first`..`last`, none of which is damaged. What takes frames away must wait for its end. */
+  async *from(first: number, last = this.#end.index): AsyncGenerator<LoggedFrame> {
+    let before: Previous = first - 1 === this.#base?.index ? this.#base : { index: first - 1, hash: null };
+    for (const stretch of this.stretches(first, last)) {
+      const some = await readStretch(this.#reader, stretch, before);
+      before = some.at(-1)?.frame ?? before;
       yield* some;
-      next += some.length;
     }
+  }
+
+  /** First and last index of each run of frames without damage. */
+  get soundRuns(): [number, number][] {
+    const starts = [this.firstIndex, ...this.#holes.map(({ toIndex }) => toIndex + 1)];
+    const ends = [...this.#holes.map(({ fromIndex }) => fromIndex - 1), this.#end.index];
+    return starts.map((start, at): [number, number] => [start, ends[at] ?? 0]).filter(([first, last]) => first <= last);
   }
 
   /** Where the frames `first`..`last` stand, in pieces that fit into memory. */
   stretches(first: number, last: number): Stretch[] {
     const found: Stretch[] = [];
-    for (let next = first; next <= last;) {
+    for (let next = first; next <= Math.min(last, this.#end.index);) {
       const stretch = this.#segmentOf(next).stretch(next, readAheadBytes, last);
       found.push(stretch);
       next += stretch.checksums.length;
@@ -222,7 +238,7 @@ export class FrameLog {
 
   async #readDurable(index: number, maxBytes: number): Promise<LoggedFrame[]> {
     const { base } = this;
-    if (index <= base.index) throw new AppError('compacted', `frame ${String(index)}; the log begins with ${String(base.index + 1)}`);
+    if (index <= base.index) throw new AppError('compacted', `the log begins with frame ${String(base.index + 1)}`);
     const frames: LoggedFrame[] = [];
     let before: Previous = index - 1 === base.index ? base : { index: index - 1, hash: null };
     for (let left = maxBytes; before.index < this.#end.index && left > 0;) {
@@ -256,15 +272,19 @@ export class FrameLog {
     return segment;
   }
 
-  #encode(frames: readonly LoggedFrame[], durableIndex: number): { bytes: Buffer; checksums: number[] } {
-    const bytes = Buffer.allocUnsafe(totalSize(frames));
-    let at = 0;
-    const checksums = frames.map((logged) => {
-      const checksum = encodeRecord(logged, durableIndex, bytes, at);
-      at += recordSize(logged);
-      return checksum;
-    });
-    return { bytes, checksums };
+  async #writable(segment: Segment): Promise<DiskFile> {
+    if (this.#file === null) {
+      this.#file = await this.#reader.disk.open(segment.path, 'write');
+      this.#room = await this.#file.size();
+    }
+    return this.#file;
+  }
+
+  async #makeRoom(file: DiskFile, end: number): Promise<void> {
+    const { roomBytes } = this.#place;
+    if (roomBytes === 0 || end <= this.#room) return;
+    this.#room = Math.ceil(end / roomBytes) * roomBytes;
+    await file.truncate(this.#room);
   }
 
   #note(segment: Segment, frames: readonly LoggedFrame[], checksums: readonly number[]): void {

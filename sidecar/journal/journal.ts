@@ -29,15 +29,16 @@ import { realDisk, removeUnfinished, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
 import { GroupCommit, type JournalStep } from './group-commit.ts';
 import { IncomingSnapshot } from './incoming-snapshot.ts';
-import { finishInstall, firstNotHeld, intendInstall } from './install.ts';
+import { finishInstall, intendInstall } from './install.ts';
 import { readHardState, writeHardState } from './hard-state-file.ts';
 import { finishRewind } from './rewind.ts';
 import { segmentHeaderBytes } from './segment.ts';
-import type { SegmentReader } from './stretch.ts';
+import { assertContinues, type SegmentReader } from './stretch.ts';
 import { Turns } from './turns.ts';
 
 /** Size after which a segment is sealed and the next batch begins a new one. */
 const defaultSegmentBytes = 64 * 1024 * 1024;
+const defaultRoomBytes = 1024 * 1024;
 
 export interface JournalOptions {
   readonly directory: string;
@@ -46,6 +47,7 @@ export interface JournalOptions {
   /** Ends the process. Called after a failed sync, when the page cache no longer says what is on the disk, and on a broken invariant. */
   readonly onFatal: (error: unknown) => void;
   readonly segmentBytes?: number;
+  readonly roomBytes?: number;
   /** Another disk makes its checkpoints in this thread. */
   readonly disk?: Disk;
   readonly checkpointer?: Checkpointer;
@@ -63,7 +65,7 @@ interface Parts {
 
 /** Resumes what a crash interrupted and opens what is there. Rejects with AppError journal_corrupt, journal_version or disk_full. */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { directory, sha256, log, segmentBytes = defaultSegmentBytes, disk = realDisk } = options;
+  const { directory, sha256, log, segmentBytes = defaultSegmentBytes, roomBytes = defaultRoomBytes, disk = realDisk } = options;
   assert(segmentBytes > segmentHeaderBytes, 'a segment has room for a frame');
   const reader = { disk, sha256, log };
   const [logDirectory, checkpointDirectory] = [join(directory, 'log'), join(directory, 'checkpoint')];
@@ -77,7 +79,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const fresh = (await disk.list(logDirectory)).length === 0 && (await disk.list(checkpointDirectory)).length === 0;
   const hardState = await readHardState(disk, directory, fresh);
   const checkpoints = await Checkpoints.open(reader, checkpointDirectory);
-  const place = { directory: logDirectory, checkpointDirectory, segmentBytes };
+  const place = { directory: logDirectory, checkpointDirectory, segmentBytes, roomBytes };
   const frames = await FrameLog.open(reader, place, checkpoints.newest?.head ?? null);
   const incoming = await IncomingSnapshot.open(disk, checkpointDirectory);
   const inThisThread: Checkpointer = (plan) => makeCheckpoint(reader, plan);
@@ -112,7 +114,7 @@ class DiskJournal implements Journal {
   }
 
   repair(frames: readonly Frame[]): Promise<void> {
-    return this.#turns.take(() => this.#parts.frames.repair(frames, this.checkpoint));
+    return this.#orFatal(this.#turns.take(() => this.#parts.frames.repair(frames, this.checkpoint)));
   }
 
   get checkpoint(): SnapshotHead | null {
@@ -120,8 +122,7 @@ class DiskJournal implements Journal {
   }
 
   checkpointState(): AsyncIterable<StateRecord> {
-    const { newest } = this.#parts.checkpoints;
-    return newest === null ? none() : readRecords(this.#disk, newest);
+    return readRecords(this.#disk, this.#parts.checkpoints.newest);
   }
 
   get base(): LogBase {
@@ -200,12 +201,15 @@ class DiskJournal implements Journal {
   }
 
   receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number> {
-    return this.#receiving.take(() => this.#parts.incoming.receive(id, totalBytes, offset, chunk));
+    return this.#orFatal(this.#receiving.take(() => this.#parts.incoming.receive(id, totalBytes, offset, chunk)));
   }
 
   async installSnapshot(id: string): Promise<ArchivedTail | null> {
-    this.#assertScanned();
-    return this.#receiving.take(async () => this.#commits.push({ snapshot: await this.#parts.incoming.verified(id) }));
+    if (this.damage.length === 0) this.#assertScanned();
+    return this.#receiving.take(async () => {
+      const snapshot = await this.#orFatal(this.#parts.incoming.verified(id));
+      return this.#commits.push({ snapshot });
+    });
   }
 
   archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
@@ -228,12 +232,17 @@ class DiskJournal implements Journal {
     assert.equal(this.#scan, 'done', 'recovered() is read to its end before the first read or write');
   }
 
-  /** In its turn. Anything but an AppError is fatal, as it is in a write. */
+  /** In its turn, once the log is read. */
   async #maintain<T>(work: () => Promise<T>): Promise<T> {
     this.#assertScanned();
     if (this.#closed) throw new AppError('stopping', 'the journal is closed');
+    return this.#orFatal(this.#turns.take(work));
+  }
+
+  /** Anything but an AppError is fatal, as it is in a write. */
+  async #orFatal<T>(work: Promise<T>): Promise<T> {
     try {
-      return await this.#turns.take(work);
+      return await work;
     } catch (error) {
       if (error instanceof AppError) throw error;
       this.#options.log.fatal({ err: error }, 'the journal does not know what its disk holds');
@@ -242,15 +251,19 @@ class DiskJournal implements Journal {
     }
   }
 
-  async #carryOut(batch: readonly JournalStep[]): Promise<ArchivedTail | null> {
+  #carryOut(batch: readonly JournalStep[]): Promise<ArchivedTail | null> {
+    const { snapshot, truncateTo } = batch[0] ?? {};
+    if (snapshot !== undefined) return this.#turns.take(() => this.#install(snapshot));
+    return truncateTo === undefined ? this.#step(batch) : this.#turns.take(() => this.#step(batch));
+  }
+
+  async #step(batch: readonly JournalStep[]): Promise<ArchivedTail | null> {
     const { frames, directory, checkpoints } = this.#parts;
     const [first] = batch;
-    const { snapshot } = first ?? {};
-    if (snapshot !== undefined) return this.#turns.take(() => this.#install(snapshot));
     const keepTo = first?.truncateTo ?? frames.end.index;
     const added = batch.flatMap((step) => step.frames ?? []);
     assert(
-      keepTo === frames.end.index || frames.base.index === 0 || checkpoints.reaches(keepTo),
+      keepTo === frames.end.index || frames.base.index === 0 || (keepTo >= frames.base.index && checkpoints.reaches(keepTo)),
       'a rewind leaves a log from which the state can be built',
     );
     assertContinues({ index: keepTo, hash: await frames.hashAt(keepTo) }, added);
@@ -258,7 +271,7 @@ class DiskJournal implements Journal {
       await writeHardState(this.#disk, directory, first.hardState);
       this.#hardState = first.hardState;
     }
-    if (keepTo < frames.end.index) return this.#turns.take(() => this.#replaceAfter(keepTo, added));
+    if (keepTo < frames.end.index) return this.#replaceAfter(keepTo, added);
     if (added.length > 0) await frames.append(added);
     return null;
   }
@@ -274,8 +287,7 @@ class DiskJournal implements Journal {
 
   async #install(snapshot: CheckpointFile): Promise<ArchivedTail | null> {
     const { frames, checkpoints, incoming } = this.#parts;
-    const parted = await firstNotHeld(snapshot.head, frames.from(frames.base.index + 1));
-    const tail = parted === null ? null : await this.#archives.tail(frames, parted);
+    const tail = await this.#archives.notHeld(frames, snapshot.head, checkpoints.newest);
     await this.#archives.orForget(tail, () => intendInstall(this.#disk, checkpoints.directory, snapshot));
     await frames.restart(snapshot.head.position, async () => {
       const installed = await finishInstall(this.#disk, checkpoints.directory, join(this.#parts.directory, 'log'));
@@ -283,17 +295,5 @@ class DiskJournal implements Journal {
     });
     incoming.held = null;
     return tail;
-  }
-}
-
-async function* none(): AsyncGenerator<StateRecord> {
-  // A state without records.
-}
-
-function assertContinues(end: { index: number; hash: string }, added: readonly LoggedFrame[]): void {
-  let { index, hash } = end;
-  for (const { frame } of added) {
-    assert(frame.index === index + 1 && frame.prevHash === hash, `frame ${String(frame.index)} does not continue frame ${String(index)}`);
-    ({ index, hash } = frame);
   }
 }

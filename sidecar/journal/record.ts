@@ -31,8 +31,20 @@ export type DecodedRecord =
 
 export const recordSize = ({ frame }: LoggedFrame): number => recordHeaderBytes + frame.bytes.length;
 
+/** The records of frames that are written at once, and the checksum of each. */
+export function encodeRecords(frames: readonly LoggedFrame[], durableIndex: number): { bytes: Buffer; checksums: number[] } {
+  const bytes = Buffer.allocUnsafe(frames.reduce((sum, logged) => sum + recordSize(logged), 0));
+  let at = 0;
+  const checksums = frames.map((logged) => {
+    const checksum = encodeRecord(logged, durableIndex, bytes, at);
+    at += recordSize(logged);
+    return checksum;
+  });
+  return { bytes, checksums };
+}
+
 /** Writes the record at `at` and returns its checksum. `into` must have room for `recordSize`. */
-export function encodeRecord({ frame, seq }: LoggedFrame, durableIndex: number, into: Buffer, at: number): number {
+function encodeRecord({ frame, seq }: LoggedFrame, durableIndex: number, into: Buffer, at: number): number {
   marker.copy(into, at);
   into.writeUInt32BE(frame.bytes.length, at + 8);
   into.writeBigUInt64BE(BigInt(durableIndex), at + 12);

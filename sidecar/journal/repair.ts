@@ -3,9 +3,8 @@
 import { basename } from 'node:path';
 import { AppError } from '../../common/errors.ts';
 import type { Frame } from '../core/frame.ts';
-import type { LoggedFrame } from '../ports.ts';
 import { replaceFile, withFile, type Disk } from './disk.ts';
-import { encodeRecord, recordSize } from './record.ts';
+import { encodeRecords } from './record.ts';
 import type { Segment } from './segment.ts';
 import type { Hole } from './survey.ts';
 
@@ -37,15 +36,9 @@ export async function fillHole(disk: Disk, directory: string, segments: readonly
 async function* mended(disk: Disk, segment: Segment, frames: readonly Frame[]): AsyncGenerator<Uint8Array> {
   const [first, last] = [frames[0]?.index ?? 0, frames.at(-1)?.index ?? 0];
   yield* copied(disk, segment.path, 0, segment.startOf(first));
-  for (const frame of frames) yield encoded({ frame, seq: 0 }, last);
+  // All frames of the hole were durable once: what was written behind them says so.
+  for (const frame of frames) yield encodeRecords([{ frame, seq: 0 }], last).bytes;
   yield* copied(disk, segment.path, segment.endOf(last), segment.size);
-}
-
-/** All frames of the hole were durable once: what was written behind them says so. */
-function encoded(logged: LoggedFrame, durableIndex: number): Buffer {
-  const record = Buffer.allocUnsafe(recordSize(logged));
-  encodeRecord(logged, durableIndex, record, 0);
-  return record;
 }
 
 async function* copied(disk: Disk, path: string, from: number, to: number): AsyncGenerator<Uint8Array> {

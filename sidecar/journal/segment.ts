@@ -13,7 +13,7 @@ export const segmentHeaderBytes = 32;
 
 export interface SegmentHeader {
   readonly firstIndex: number;
-  /** Size of the segment before, which is exactly that long from then on: what a rewind cuts it to. 0 when there is none. */
+  /** Where the last record of the segment before ends: what a rewind cuts it to. Only zeros may follow there. 0 when there is none. */
   readonly precedingBytes: number;
 }
 

@@ -1,5 +1,6 @@
 // Reads stretches of frames out of segments and verifies each: checksum, form, own hash, place in the chain.
 // What does not verify is refused with its file and offset: never skipped, never served. It does not repair; that needs another copy.
+import assert from 'node:assert/strict';
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import { decodeFrame, type Frame, type Sha256 } from '../core/frame.ts';
@@ -61,4 +62,13 @@ export async function readStretch({ disk, sha256 }: FrameReader, stretch: Stretc
     done += record.size;
   }
   return frames;
+}
+
+/** Frames that are to be written after `end`. That they do not continue it is a defect of who made them. */
+export function assertContinues(end: ChainEnd, added: readonly LoggedFrame[]): void {
+  let { index, hash } = end;
+  for (const { frame } of added) {
+    assert(frame.index === index + 1 && frame.prevHash === hash, `frame ${String(frame.index)} does not continue frame ${String(index)}`);
+    ({ index, hash } = frame);
+  }
 }

@@ -3,8 +3,9 @@
 // The disk is a model: contents and names survive independently and in any subset; directories themselves are durable at once.
 import { describe, expect, test } from '@jest/globals';
 import { judge, lifeOfCheckpoints, lifeOfWrites, live, type Life } from '../lib/power-loss.ts';
+import { framesAfter, logged } from '../lib/sample-frames.ts';
 import { VolatileDisk, type Survival, type Unsynced } from '../lib/volatile-disk.ts';
-import { openOn } from '../lib/volatile-journal.ts';
+import { logDirectory, openOn } from '../lib/volatile-journal.ts';
 
 /** Of so many unsynced operations each subset is tried. */
 const maxExhaustive = 6;
@@ -72,3 +73,47 @@ describe.each([
     testTimeoutMs,
   );
 });
+
+test(
+  'power lost anywhere in a repair leaves a log that can be repaired, and what was answered is repaired',
+  async () => {
+    const frames = framesAfter(null, 9);
+    const hurt = async (): Promise<VolatileDisk> => {
+      const disk = new VolatileDisk();
+      const { journal } = await openOn(disk);
+      for (const frame of frames) await journal.write({ frames: logged([frame]) });
+      const [first = '', second = '', third = ''] = (await disk.list(logDirectory)).sort().map((name) => `${logDirectory}/${name}`);
+      disk.replaceContent(first, disk.contentOf(first).subarray(0, 100));
+      disk.replaceContent(third, Buffer.from(disk.contentOf(third)).fill(0, 40, 60));
+      await disk.remove(second);
+      return disk.afterPowerLoss({ kind: 'all' });
+    };
+    /** Returns how many repairs were answered. */
+    const repair = async (disk: VolatileDisk): Promise<number> => {
+      let answered = 0;
+      const work = async (): Promise<void> => {
+        const { journal } = await openOn(disk, { scan: false });
+        for (let [damage] = journal.damage; damage !== undefined; [damage] = journal.damage, answered += 1)
+          await journal.repair(frames.slice(damage.fromIndex - 1, damage.toIndex));
+      };
+      await Promise.race([work(), disk.stopped]);
+      return answered;
+    };
+    const whole = await hurt();
+    expect(await repair(whole)).toBe(1);
+    expect(whole.operations).toBeGreaterThan(10);
+    for (let stop = 1; stop <= whole.operations + 1; stop += 1) {
+      const disk = await hurt();
+      disk.stopBefore = stop;
+      const answered = await repair(disk);
+      for (const survival of survivals(disk, stop)) {
+        const after = disk.afterPowerLoss(survival);
+        const { journal } = await openOn(after, { scan: false });
+        if (answered === 1) expect(journal.damage).toEqual([]);
+        await repair(after);
+        expect((await openOn(after)).hashes).toEqual(frames.map(({ hash }) => hash));
+      }
+    }
+  },
+  testTimeoutMs,
+);

@@ -11,6 +11,9 @@ import { epochOf, frameAfter, framesAfter, logged, promised } from './sample-fra
 import { VolatileDisk } from './volatile-disk.ts';
 import { archiveDirectory, checkpointDirectory, openOn } from './volatile-journal.ts';
 
+/** Two records and a part, so that some appends make a segment grow and some do not. */
+const roomBytes = 900;
+
 type Step = (journal: Journal) => Promise<unknown>;
 
 interface ModelState {
@@ -147,7 +150,7 @@ export async function lifeOfCheckpoints(): Promise<Life> {
 export async function live({ steps }: Life, disk: VolatileDisk, atOnce: number): Promise<number> {
   let answered = 0;
   const work = async (): Promise<'done'> => {
-    const { journal } = await openOn(disk);
+    const { journal } = await openOn(disk, { roomBytes });
     for (let at = 0; at < steps.length; at += atOnce)
       await Promise.all(
         steps.slice(at, at + atOnce).map(async (step) => {
@@ -181,7 +184,7 @@ const picture = (store: Store): unknown => ({ uid: store.uid, index: store.index
 
 /** Judges what the next start finds, then goes on from there. */
 export async function judge(life: Life, disk: VolatileDisk, answered: number): Promise<void> {
-  const { journal, hashes, fatal } = await openOn(disk);
+  const { journal, hashes, fatal } = await openOn(disk, { roomBytes });
   const every = life.states.flatMap(({ frames }) => frames);
   const { position } = journal.base;
   const before = life.states.find(({ frames }) => (frames[position.index - 1]?.hash ?? emptyPosition.hash) === position.hash);
@@ -194,10 +197,10 @@ export async function judge(life: Life, disk: VolatileDisk, answered: number): P
   }).toMatchObject({
     admissible: true,
   });
-  for (const name of await disk.list(checkpointDirectory)) {
-    const [, index, hash] = /^(\d+)-([0-9a-f]+)\.checkpoint$/.exec(name) ?? [];
-    if (index !== undefined) expect(log[Number(index) - 1]?.slice(0, 16)).toBe(hash);
-  }
+  const names = (await disk.list(checkpointDirectory)).filter((name) => name.endsWith('.checkpoint')).sort();
+  // All stand on the log, and the log reaches back to the older of the newest two.
+  for (const name of names) expect(log[Number(name.slice(0, 16)) - 1]?.slice(0, 16)).toBe(name.slice(17, 33));
+  expect(position.index).toBeLessThanOrEqual(Number(names.slice(-2)[0]?.slice(0, 16) ?? 0));
   const [restored, model] = [new Store(), new Store()];
   for await (const record of journal.checkpointState()) restored.restore(record);
   ({ uid: restored.uid, index: restored.index } = journal.checkpoint?.position ?? emptyPosition);
@@ -218,7 +221,7 @@ export async function judge(life: Life, disk: VolatileDisk, answered: number): P
   // It goes on from there, and the next start agrees.
   const more = framesAfter(every.find(({ hash }) => hash === log.at(-1)) ?? null, 2, 'after');
   await journal.write({ frames: logged(more) });
-  const again = await openOn(disk.afterPowerLoss({ kind: 'none' }));
+  const again = await openOn(disk.afterPowerLoss({ kind: 'none' }), { roomBytes });
   expect(again.hashes).toEqual([...hashes, ...hashesOf(more)]);
   expect(again.journal.checkpoint).toEqual(journal.checkpoint);
   expect(fatal).toEqual([]);

@@ -21,6 +21,8 @@ export interface Opened {
 }
 
 export interface OpenedHow {
+  /** Steps in which segments grow; none by default. */
+  readonly roomBytes?: number;
   /** Not: the caller reads `recovered()`, or repairs first. */
   readonly scan?: boolean;
   /** What a checkpoint waits for before it is made. */
@@ -28,7 +30,7 @@ export interface OpenedHow {
 }
 
 /** Opens the journal on the disk and reads what is there. */
-export async function openOn(disk: Disk, { scan = true, before }: OpenedHow = {}): Promise<Opened> {
+export async function openOn(disk: Disk, { scan = true, before, roomBytes = 0 }: OpenedHow = {}): Promise<Opened> {
   const said: string[] = [];
   const fatal: unknown[] = [];
   const say = (_: unknown, message?: string): void => void said.push(message ?? '');
@@ -38,7 +40,7 @@ export async function openOn(disk: Disk, { scan = true, before }: OpenedHow = {}
     return makeCheckpoint({ disk, sha256 }, plan);
   };
   const log = { warn: say, fatal: say };
-  const journal = await openJournal({ directory: journalDirectory, sha256, segmentBytes, disk, log, onFatal, checkpointer });
+  const journal = await openJournal({ directory: journalDirectory, sha256, segmentBytes, roomBytes, disk, log, onFatal, checkpointer });
   const hashes = scan ? (await collect(journal.recovered())).map(({ frame }) => frame.hash) : [];
   return { journal, hashes, said, fatal };
 }

@@ -16,7 +16,7 @@ import { parseChange, parseJson } from '../../sidecar/http/parse.ts';
 import { listTails } from '../../sidecar/journal/archive.ts';
 import { replaceFile } from '../../sidecar/journal/disk.ts';
 import { decodeHardState } from '../../sidecar/journal/hard-state-file.ts';
-import { decodeRecord, encodeRecord, recordSize } from '../../sidecar/journal/record.ts';
+import { decodeRecord, encodeRecords } from '../../sidecar/journal/record.ts';
 import { decodeSegmentHeader, encodeSegmentHeader } from '../../sidecar/journal/segment.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { leaseSchema, toRecord } from '../../sidecar/kube/leader-lease.ts';
@@ -37,8 +37,7 @@ const jsonOf = (bytes: Uint8Array): unknown => {
 };
 
 const frame = frameAfter(frameAfter(null, []), [put('key', 'value'), put('other', 'é😀')]);
-const record = Buffer.alloc(recordSize({ frame, seq: 2 }));
-encodeRecord({ frame, seq: 2 }, 1, record, 0);
+const record = encodeRecords([{ frame, seq: 2 }], 1).bytes;
 const { epoch } = frame;
 const round = {
   version: 1,

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { encodeFrame } from '../../sidecar/core/frame.ts';
 import { decodeHardState, writeHardState } from '../../sidecar/journal/hard-state-file.ts';
-import { decodeRecord, encodeRecord, recordSize } from '../../sidecar/journal/record.ts';
+import { decodeRecord, encodeRecords, recordSize } from '../../sidecar/journal/record.ts';
 import { decodeSegmentHeader, encodeSegmentHeader, firstIndexOf, segmentName } from '../../sidecar/journal/segment.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { epoch, frameBody } from '../lib/arbitrary-log.ts';
@@ -19,7 +19,9 @@ describe('a record', () => {
         const frame = encodeFrame(body, sha256);
         const size = recordSize({ frame, seq });
         const buffer = Buffer.alloc(at + size + 7, 0xee);
-        const checksum = encodeRecord({ frame, seq }, durableIndex, buffer, at);
+        const encoded = encodeRecords([{ frame, seq }], durableIndex);
+        buffer.set(encoded.bytes, at);
+        const [checksum] = encoded.checksums;
         const decoded = decodeRecord(buffer, at, 0);
         expect(decoded).toMatchObject({ kind: 'record', size, checksum, durableIndex, seq, hash: frame.hash });
         expect('frameBytes' in decoded && Buffer.compare(decoded.frameBytes, frame.bytes)).toBe(0);
@@ -32,8 +34,7 @@ describe('a record', () => {
     fc.assert(
       fc.property(frameBody, fc.nat(), fc.nat({ max: 7 }), (body, nth, bit) => {
         const frame = encodeFrame(body, sha256);
-        const buffer = Buffer.alloc(recordSize({ frame, seq: 1 }));
-        encodeRecord({ frame, seq: 1 }, 0, buffer, 0);
+        const buffer = encodeRecords([{ frame, seq: 1 }], 0).bytes;
         const at = nth % buffer.length;
         expect(decodeRecord(buffer.subarray(0, at), 0, 0).kind).toBe('incomplete');
         buffer[at] = (buffer[at] ?? 0) ^ (1 << bit);

@@ -51,12 +51,13 @@ beforeEach(async () => {
 });
 
 describe('a flipped bit', () => {
-  test('anywhere in what later frames prove durable is refused by file and offset', async () => {
+  // At every offset, and what becomes of it: test/conformance/journal-damage.test.ts.
+  test('in what later frames prove durable is named by file and offset while it is not repaired', async () => {
     const files = await segmentFiles();
     expect(files.length).toBeGreaterThan(2);
     for (const path of files.slice(0, -1)) {
       const whole = disk.contentOf(path);
-      for (let at = 0; at < whole.length; at += 1) {
+      for (let at = 0; at < whole.length; at += at < 32 ? 1 : 9) {
         flip(path, at, 1 << (at % 8));
         const found = await outcome();
         expect(found).toBeInstanceOf(AppError);
@@ -137,14 +138,36 @@ describe('a missing end', () => {
     expect(shortest).toBe(before);
   });
 
-  test('filled with zeros is room for more, and writing goes on', async () => {
+  test('filled with zeros is room for more: kept, and written into', async () => {
+    const { journal: roomy } = await openOn(disk, { roomBytes: 3000 });
+    const more = framesAfter(frames.at(-1) ?? null, 2);
+    await roomy.write({ frames: logged(more.slice(0, 1)) });
     const path = await lastSegment();
-    disk.replaceContent(path, Buffer.concat([disk.contentOf(path), Buffer.alloc(3000)]));
-    const again = await openOn(disk);
-    expect(again.hashes).toEqual(hashesTo(8));
+    expect(disk.contentOf(path)).toHaveLength(3000);
+    const again = await openOn(disk, { roomBytes: 3000 });
     expect(again.said).toEqual([]);
-    await again.journal.write({ frames: logged(framesAfter(frames.at(-1) ?? null, 1)) });
-    expect((await openOn(disk)).hashes).toHaveLength(9);
+    await again.journal.write({ frames: logged(more.slice(1)) });
+    expect(disk.contentOf(path)).toHaveLength(3000);
+    expect((await openOn(disk)).hashes).toEqual(hashesTo(8).concat(more.map(({ hash }) => hash)));
+  });
+
+  test('filled with zeros but for one bit is cut in the last segment, and logged in a sealed one', async () => {
+    const { journal: roomy } = await openOn(disk, { roomBytes: 3000 });
+    const more = framesAfter(frames.at(-1) ?? null, 4);
+    for (const frame of more) await roomy.write({ frames: logged([frame]) });
+    const all = hashesTo(8).concat(more.map(({ hash }) => hash));
+    const [sealed = '', last = ''] = (await segmentFiles()).slice(-2);
+    for (const [path, message] of [
+      [sealed, 'bytes behind the end of a sealed segment are not zero'],
+      [last, 'cut a torn end off the journal'],
+    ] as const) {
+      expect(disk.contentOf(path)).toHaveLength(3000);
+      flip(path, 2900);
+      const again = await openOn(disk);
+      expect(again.hashes).toEqual(all);
+      expect(again.said).toContain(message);
+    }
+    expect(disk.contentOf(last).length).toBeLessThan(2900);
   });
 
   test('does not come back under the frame that takes its place', async () => {

@@ -1,5 +1,6 @@
 // A disk that fails while the journal runs: full, or no longer able to sync.
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { AppError } from '../../common/errors.ts';
 import type { Disk } from '../../sidecar/journal/disk.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { faultyDisk, noFaults, type Faults } from '../lib/faulty-disk.ts';
@@ -48,6 +49,21 @@ describe('a sync that fails', () => {
     expect(await isAnswered(opened.journal.write({}))).toBe(false);
     expect(opened.fatal).toHaveLength(1);
   });
+
+  test('of a snapshot that is received ends the process too', async () => {
+    faults.syncFails = true;
+    const received = opened.journal.receiveSnapshot('f'.repeat(64), 10, 0, Buffer.alloc(5));
+    await expect(received).rejects.toThrow('EIO');
+    expect(opened.fatal).toEqual([expect.objectContaining({ code: 'EIO' })]);
+  });
+
+  test('of a checkpoint ends the process too, and leaves no checkpoint', async () => {
+    faults.syncFails = true;
+    await expect(opened.journal.makeCheckpoint(6)).rejects.toThrow('EIO');
+    expect(opened.fatal).toEqual([expect.objectContaining({ code: 'EIO' })]);
+    faults.syncFails = false;
+    expect((await openOn(inner.afterPowerLoss({ kind: 'all' }))).journal.checkpoint).toBeNull();
+  });
 });
 
 describe('a frame that does not continue the log', () => {
@@ -71,6 +87,19 @@ describe('a full disk', () => {
     await expect(opened.journal.write({ frames: logged(frames.slice(7)) })).rejects.toMatchObject({ code: 'disk_full' });
     expect(inner.contentOf(path)).toEqual(before);
     expect(inner.afterPowerLoss({ kind: 'none' }).contentOf(path)).toEqual(before);
+  });
+
+  test('takes the room back that was made for the refused write, and makes it again', async () => {
+    const roomy = await openOn(disk, { roomBytes: 3000 });
+    await roomy.journal.write({ frames: logged(frames.slice(6, 7)) });
+    const path = `${logDirectory}/${segmentName(7)}`;
+    expect(inner.contentOf(path)).toHaveLength(3000);
+    faults.full = true;
+    await expect(roomy.journal.write({ frames: logged(frames.slice(7, 8)) })).rejects.toMatchObject({ code: 'disk_full' });
+    expect(inner.contentOf(path).length).toBeLessThan(1000);
+    faults.full = false;
+    await roomy.journal.write({ frames: logged(frames.slice(7, 8)) });
+    expect(inner.contentOf(path)).toHaveLength(3000);
   });
 
   test.each([{ full: true }, { failingRename: 1 }])('refuses a promise and keeps the old one: %j', async (fault) => {
@@ -130,6 +159,28 @@ describe('readers', () => {
     expect(seen).toContainEqual(before);
     expect(seen).toContainEqual(after);
     expect((await journal.read(1, 1 << 20)).map(({ frame }) => frame.hash)).toEqual(after);
+  });
+
+  test('see all of what they ask for, or that it is compacted, while the log is', async () => {
+    const { journal } = opened;
+    const many = framesAfter(frames[5] ?? null, 40);
+    for (const frame of many) await journal.write({ frames: logged([frame]) });
+    for (const index of [30, 40]) await journal.makeCheckpoint(index);
+    const progress = { compacted: false };
+    const compaction = journal.compact().then(() => (progress.compacted = true));
+    const reads: Promise<string>[] = [];
+    while (!progress.compacted) {
+      const read = journal.read(2, 1 << 20).then(
+        (all) => hashes(all.map(({ frame }) => frame)).join(),
+        (error: unknown) => (error instanceof AppError ? error.code : String(error)),
+      );
+      reads.push(read);
+      await Promise.resolve();
+    }
+    await compaction;
+    const whole = hashes([...frames.slice(1, 6), ...many]).join();
+    for (const seen of await Promise.all(reads)) expect([whole, 'compacted']).toContain(seen);
+    await expect(journal.read(2, 1)).rejects.toMatchObject({ code: 'compacted' });
   });
 
   test('that were stopped between two segments by a rewind read again', async () => {
