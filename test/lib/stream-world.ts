@@ -15,7 +15,7 @@ import { NatsServer } from './nats-server.ts';
 import { SimJetStreamServer } from './sim-jetstream.ts';
 
 export const sampleStream = streamName('space', 'sample');
-const subject = logSubject('space', 'sample');
+export const sampleSubject = logSubject('space', 'sample');
 export const withinMs = 15_000;
 /** Of the simulated server. */
 const timesFaster = 20;
@@ -38,11 +38,11 @@ export interface StreamWorld {
 /** A client of its own, with its own connection. */
 export function openOnNats(
   url: string,
-  { mayCreate = true, replicas = 1 } = {},
+  { mayCreate = true, replicas = 1, name = sampleStream, subject = sampleSubject } = {},
 ): { stream: LogStream; link: NatsLink; close: () => Promise<void> } {
   const link = connectNats({ url, name: 'test', credentialsDirectory: null, caFile: null, log });
-  const jetstream = createJetStream(link, { name: sampleStream, subjects: [subject], replicas });
-  const stream = createLogStream({ jetstream, stream: sampleStream, subject, mayCreate, clock: systemClock, sha256, log });
+  const jetstream = createJetStream(link, { name, subjects: [subject], replicas });
+  const stream = createLogStream({ jetstream, stream: name, subject, mayCreate, clock: systemClock, sha256, log });
   return {
     stream,
     link,
@@ -53,19 +53,44 @@ export function openOnNats(
   };
 }
 
-/** One real server, or three that make a cluster; clients reach the first of them. */
-export async function natsWorld(replicas: 1 | 3): Promise<StreamWorld> {
+/** The servers of several worlds, one after the other. */
+export interface StreamServers {
+  /** A world whose stream does not exist yet. */
+  world(): Promise<StreamWorld>;
+  drop(): Promise<void>;
+}
+
+/** One real server, or three that make a cluster. */
+export async function natsServers(replicas: 1 | 3): Promise<StreamServers> {
   const servers = replicas === 1 ? [await NatsServer.start()] : await NatsServer.startCluster(replicas);
+  let worlds = 0;
+  return {
+    world: () => natsWorld(servers, `sample-${String((worlds += 1))}`),
+    async drop() {
+      await Promise.all(servers.map((server) => server.drop()));
+    },
+  };
+}
+
+export const simServers = async (replicas: 1 | 3): Promise<StreamServers> => ({
+  world: () => simWorld(replicas),
+  drop: async () => undefined,
+});
+
+/** Clients reach the first server. */
+async function natsWorld(servers: readonly NatsServer[], cluster: string): Promise<StreamWorld> {
+  const [name, subject] = [streamName('space', cluster), logSubject('space', cluster)];
   const [first] = servers as [NatsServer];
+  const replicas = servers.length;
   const proxy = await NatsProxy.start(first.address);
-  const admin = new NatsAdmin(first.url, sampleStream);
+  const admin = new NatsAdmin(first.url, name);
   const closes: (() => Promise<void>)[] = [];
   const each = async (deed: (server: NatsServer) => Promise<void>): Promise<void> => {
     await Promise.all(servers.map(deed));
   };
   return {
     open(mayCreate) {
-      const opened = openOnNats(proxy.url, { mayCreate, replicas });
+      const opened = openOnNats(proxy.url, { mayCreate, replicas, name, subject });
       closes.push(opened.close);
       return opened.stream;
     },
@@ -92,13 +117,12 @@ export async function natsWorld(replicas: 1 | 3): Promise<StreamWorld> {
     async drop() {
       for (const close of closes) await close();
       await proxy.close();
-      await each((server) => server.drop());
     },
   };
 }
 
 /** The simulated server, without any fault but those that a test asks for. */
-export async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
+async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
   const clock = fastClock(timesFaster);
   const server = new SimJetStreamServer({ clock, random: Math.random, replicas });
   const closes: (() => void)[] = [];
@@ -106,7 +130,7 @@ export async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
   return {
     open(mayCreate) {
       const jetstream = server.open();
-      const stream = createLogStream({ jetstream, stream: sampleStream, subject, mayCreate, clock, sha256, log });
+      const stream = createLogStream({ jetstream, stream: sampleStream, subject: sampleSubject, mayCreate, clock, sha256, log });
       closes.push(() => {
         stream.close();
         jetstream.close();

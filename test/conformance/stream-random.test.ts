@@ -1,0 +1,177 @@
+// Random bad days of the stream by the seed: two writers that fight for the stream and two readers, in virtual time over the simulated JetStream.
+// What a writer was told must be true, and a reader must end with what the stream holds, without a gap that it was not told.
+import { describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import type { Frame } from '../../sidecar/core/frame.ts';
+import { isAppError } from '../../common/errors.ts';
+import { sha256 } from '../../sidecar/journal/sha256.ts';
+import type { LogStream, StreamEvent } from '../../sidecar/ports.ts';
+import { createLogStream } from '../../sidecar/stream/log-stream.ts';
+import { frameAfter, put } from '../lib/sample-frames.ts';
+import type { SimFault } from '../lib/sim-faults.ts';
+import { SimJetStreamServer } from '../lib/sim-jetstream.ts';
+import type { SimJetStream } from '../lib/sim-jetstream-client.ts';
+import { sampleStream, sampleSubject } from '../lib/stream-world.ts';
+import { seededRandom, VirtualClock } from '../lib/virtual-clock.ts';
+
+const log = pino({ level: 'silent' });
+const seeds = 150;
+const stormMs = 40_000;
+const calmMs = 60_000;
+const faults: readonly SimFault[] = [
+  'requestLost',
+  'requestDelayed',
+  'requestDuplicated',
+  'answerLost',
+  'answerDelayed',
+  'answerDuplicated',
+  'refused',
+  'underWay',
+  'dropped',
+  'stale',
+  'deliveryLost',
+  'deliveryDuplicated',
+  'stalled',
+  'forgotten',
+];
+
+interface Told {
+  readonly frame: Frame;
+  readonly seq: number;
+  readonly outcome: 'stored' | 'conflict';
+}
+
+/** What a reader holds of the stream after all that it was told; throws on a gap that it was not told. */
+class Replica {
+  readonly texts = new Map<number, string>();
+  #next = 1;
+  connected = false;
+  restarts = 0;
+
+  readonly onEvent = (event: StreamEvent): void => {
+    if (event.kind === 'connected' || event.kind === 'disconnected') this.connected = event.kind === 'connected';
+    else if (event.kind === 'restarted') {
+      this.texts.clear();
+      this.#next = 1;
+      this.restarts += 1;
+    } else if (event.kind === 'purged') {
+      expect(event.firstSeq).toBeGreaterThanOrEqual(this.#next - 1);
+      this.#next = event.firstSeq;
+    } else {
+      expect(event.seq).toBe(this.#next);
+      this.#next = event.seq + 1;
+      this.texts.set(event.seq, Buffer.from(event.bytes).toString());
+    }
+  };
+}
+
+class BadDay {
+  readonly clock = new VirtualClock();
+  readonly random: () => number;
+  readonly server: SimJetStreamServer;
+  readonly told: Told[] = [];
+  readonly replicas: Replica[] = [];
+  readonly clients: SimJetStream[] = [];
+  #made = 0;
+
+  constructor(seed: number) {
+    this.random = seededRandom(seed);
+    // A swarm: each day has some of the faults, and those at a rate of its own.
+    const rates = Object.fromEntries(faults.filter(() => this.random() < 0.4).map((fault) => [fault, 0.3 * this.random()]));
+    const replicas = this.random() < 0.5 ? 1 : 3;
+    this.server = new SimJetStreamServer({ clock: this.clock, random: this.random, rates, replicas, latencyMs: 50, delayMs: 8000 });
+  }
+
+  open(): LogStream {
+    const jetstream = this.server.open();
+    this.clients.push(jetstream);
+    return createLogStream({ jetstream, stream: sampleStream, subject: sampleSubject, mayCreate: true, clock: this.clock, sha256, log });
+  }
+
+  read(stream: LogStream): void {
+    const replica = new Replica();
+    this.replicas.push(replica);
+    stream.read(0, '', replica.onEvent, () => Promise.resolve());
+  }
+
+  get isStormy(): boolean {
+    return this.clock.nowMs() < stormMs;
+  }
+
+  /** Publishes what it can, one frame after the other, each behind what it believes to be the end. */
+  async write(stream: LogStream, giveUp: AbortController): Promise<void> {
+    while (this.isStormy) {
+      await this.#pause();
+      const frame = frameAfter(null, [put(`k${String((this.#made += 1))}`, 'x')]);
+      const end = await stream.lastSeq().catch((error: unknown) => {
+        if (!isAppError(error)) throw error;
+        return null;
+      });
+      if (end === null) continue;
+      const outcome = await stream.publish(frame, end, giveUp.signal);
+      if (outcome.kind === 'stored') {
+        expect(outcome.seq).toBe(end + 1);
+        this.told.push({ frame, seq: end + 1, outcome: 'stored' });
+      } else if (outcome.kind === 'conflict' && outcome.lastSeq > end) this.told.push({ frame, seq: end + 1, outcome: 'conflict' });
+    }
+  }
+
+  /** What befalls the servers and the connections. */
+  async storm(): Promise<void> {
+    while (this.isStormy) {
+      await this.#pause(3000);
+      const draw = this.random();
+      if (draw < 0.2) {
+        this.server.stop();
+        await this.#pause(2000);
+        this.server.start();
+      } else if (draw < 0.5) this.clients[Math.floor(this.random() * this.clients.length)]?.lose('the connection to NATS was lost');
+      else if (draw < 0.7) this.server.changeLeader();
+      else if (draw < 0.8) this.server.stallConsumers();
+    }
+    this.server.faults.rates = {};
+  }
+
+  async #pause(ms = 500): Promise<void> {
+    await new Promise<void>((resolve) => this.clock.after(ms * this.random(), resolve));
+  }
+
+  textAt(seq: number): string {
+    return Buffer.from(this.server.content?.message(seq) ?? []).toString();
+  }
+
+  get stored(): string[] {
+    const last = this.server.content?.ends.lastSeq ?? 0;
+    return Array.from({ length: last }, (_, at) => this.textAt(at + 1));
+  }
+}
+
+const textOf = (frame: Frame): string => Buffer.from(frame.bytes).toString();
+
+describe('random bad days of the stream', () => {
+  test('what was told of a frame is true, and each reader ends with what the stream holds (I3, I8)', async () => {
+    let published = 0;
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      const day = new BadDay(seed);
+      const giveUp = new AbortController();
+      const streams = [day.open(), day.open(), day.open()];
+      for (const stream of streams) day.read(stream);
+      const work = [...streams.slice(1).map((stream) => day.write(stream, giveUp)), day.storm()];
+      await day.clock.get(Promise.all(work), stormMs + calmMs);
+      await day.clock.until(() => day.replicas.every(({ texts, connected }) => connected && texts.size === day.stored.length), calmMs);
+      const { stored } = day;
+      for (const { frame, seq, outcome } of day.told) {
+        expect({
+          seed,
+          seq,
+          copies: stored.filter((text) => text === textOf(frame)).length,
+          stands: stored[seq - 1] === textOf(frame),
+        }).toEqual(outcome === 'stored' ? { seed, seq, copies: 1, stands: true } : { seed, seq, copies: 0, stands: false });
+      }
+      for (const { texts } of day.replicas) expect([...texts.values()]).toEqual(stored);
+      published += stored.length;
+      for (const stream of streams) (stream as LogStream & { close(): void }).close();
+    }
+    expect(published).toBeGreaterThan(10 * seeds);
+  });
+});
