@@ -209,6 +209,24 @@ describe('each sequence is checked (decision 5)', () => {
     expect(reader.kinds).not.toContain('restarted');
   });
 
+  test('a sequence that jumps behind a message that was just seen again is told', async () => {
+    const world = new World();
+    const jetstream = world.server.open();
+    const stream = world.open(jetstream);
+    const reader = world.read(stream);
+    await world.publish(stream, [first, second]);
+    await world.clock.until(() => reader.seqs.length === 2);
+    jetstream.lose('the connection to NATS was lost');
+    await world.clock.pass(2000);
+    world.server.purge(10);
+    await world.publish(stream, [third], 9);
+    await world.clock.until(() => reader.seqs.includes(10));
+    expect(reader.events.slice(-2)).toMatchObject([
+      { kind: 'purged', firstSeq: 10 },
+      { kind: 'frame', seq: 10 },
+    ]);
+  });
+
   test('a reader from the first message is told that it is not the first there was', async () => {
     const world = new World();
     const stream = world.open();
@@ -226,7 +244,7 @@ describe('each sequence is checked (decision 5)', () => {
     const reader = world.read(stream);
     await world.publish(stream, [first, second, third]);
     await world.clock.until(() => reader.seqs.length === 3);
-    world.server.loseEnd(0);
+    world.server.loseEnd(0, true);
     await world.publish(world.open(), [rival]);
     await world.clock.until(() => reader.kinds.includes('restarted'), 12_000);
     await world.clock.until(() => reader.seqs.length === 1);

@@ -1,5 +1,6 @@
 // Random bad days of the stream by the seed: two writers that fight for the stream and two readers, in virtual time over the simulated JetStream.
 // What a writer was told must be true, and a reader must end with what the stream holds, without a gap that it was not told.
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import type { Frame } from '../../sidecar/core/frame.ts';
@@ -15,7 +16,7 @@ import { sampleStream, sampleSubject } from '../lib/stream-world.ts';
 import { seededRandom, VirtualClock } from '../lib/virtual-clock.ts';
 
 const log = pino({ level: 'silent' });
-const seeds = 150;
+const seeds = 60;
 const stormMs = 40_000;
 const calmMs = 60_000;
 const faults: readonly SimFault[] = [
@@ -41,12 +42,16 @@ interface Told {
   readonly outcome: 'stored' | 'conflict';
 }
 
+/** What happens to the stream itself besides. */
+type Harm = (day: BadDay) => void;
+
 /** What a reader holds of the stream after all that it was told; throws on a gap that it was not told. */
 class Replica {
   readonly texts = new Map<number, string>();
   #next = 1;
   connected = false;
   restarts = 0;
+  purges = 0;
 
   readonly onEvent = (event: StreamEvent): void => {
     if (event.kind === 'connected' || event.kind === 'disconnected') this.connected = event.kind === 'connected';
@@ -57,6 +62,7 @@ class Replica {
     } else if (event.kind === 'purged') {
       expect(event.firstSeq).toBeGreaterThanOrEqual(this.#next - 1);
       this.#next = event.firstSeq;
+      this.purges += 1;
     } else {
       expect(event.seq).toBe(this.#next);
       this.#next = event.seq + 1;
@@ -82,7 +88,7 @@ class BadDay {
     this.server = new SimJetStreamServer({ clock: this.clock, random: this.random, rates, replicas, latencyMs: 50, delayMs: 8000 });
   }
 
-  open(): LogStream {
+  open(): LogStream & { close(): void } {
     const jetstream = this.server.open();
     this.clients.push(jetstream);
     return createLogStream({ jetstream, stream: sampleStream, subject: sampleSubject, mayCreate: true, clock: this.clock, sha256, log });
@@ -117,7 +123,7 @@ class BadDay {
   }
 
   /** What befalls the servers and the connections. */
-  async storm(): Promise<void> {
+  async storm(harms: readonly Harm[] = []): Promise<void> {
     while (this.isStormy) {
       await this.#pause(3000);
       const draw = this.random();
@@ -128,6 +134,7 @@ class BadDay {
       } else if (draw < 0.5) this.clients[Math.floor(this.random() * this.clients.length)]?.lose('the connection to NATS was lost');
       else if (draw < 0.7) this.server.changeLeader();
       else if (draw < 0.8) this.server.stallConsumers();
+      else harms[Math.floor(this.random() * harms.length)]?.(this);
     }
     this.server.faults.rates = {};
   }
@@ -140,38 +147,81 @@ class BadDay {
     return Buffer.from(this.server.content?.message(seq) ?? []).toString();
   }
 
+  /** By sequence, from the first that is left. */
   get stored(): string[] {
-    const last = this.server.content?.ends.lastSeq ?? 0;
-    return Array.from({ length: last }, (_, at) => this.textAt(at + 1));
+    const { firstSeq, lastSeq } = this.server.content?.ends ?? { firstSeq: 1, lastSeq: 0 };
+    return Array.from({ length: lastSeq === 0 ? 0 : lastSeq - firstSeq + 1 }, (_, at) => this.textAt(firstSeq + at));
+  }
+
+  /** The same, as a reader holds it. */
+  held(texts: ReadonlyMap<number, string>): string[] {
+    const { firstSeq } = this.server.content?.ends ?? { firstSeq: 1 };
+    return [...texts].filter(([seq]) => seq >= firstSeq).map(([, text]) => text);
   }
 }
 
 const textOf = (frame: Frame): string => Buffer.from(frame.bytes).toString();
 
+const harms: readonly Harm[] = [
+  ({ server, random }) => server.loseEnd(Math.floor(random() * ((server.content?.ends.lastSeq ?? 0) + 1))),
+  ({ server }) => server.remove(),
+  ({ server, random }) => server.purge(Math.floor(random() * ((server.content?.ends.lastSeq ?? 0) + 2)), sampleSubject),
+  ({ server, random }) => server.purge(Math.floor(random() * ((server.content?.ends.lastSeq ?? 0) + 10))),
+  ({ server }) => {
+    const saved = server.content?.copy() ?? null;
+    server.stop();
+    server.restore(saved?.upTo(saved.ends.lastSeq - 3) ?? null);
+    server.start();
+  },
+];
+
+/** One day, until all is calm again and each reader holds what the stream holds. */
+async function live(seed: number, dayHarms: readonly Harm[] = []): Promise<BadDay> {
+  const day = new BadDay(seed);
+  const giveUp = new AbortController();
+  const streams = [day.open(), day.open(), day.open()];
+  for (const stream of streams) day.read(stream);
+  const writing = streams.slice(1).map((stream) => day.write(stream, giveUp));
+  day.clock.after(stormMs + calmMs / 2, () => {
+    giveUp.abort();
+  });
+  await day.clock.get(Promise.all([...writing, day.storm(dayHarms)]), stormMs + calmMs);
+  const { replicas } = day;
+  await day.clock.until(
+    () => replicas.every(({ connected, texts }) => connected && isDeepStrictEqual(day.held(texts), day.stored)),
+    calmMs,
+  );
+  for (const stream of streams) stream.close();
+  return day;
+}
+
 describe('random bad days of the stream', () => {
   test('what was told of a frame is true, and each reader ends with what the stream holds (I3, I8)', async () => {
     let published = 0;
     for (let seed = 1; seed <= seeds; seed += 1) {
-      const day = new BadDay(seed);
-      const giveUp = new AbortController();
-      const streams = [day.open(), day.open(), day.open()];
-      for (const stream of streams) day.read(stream);
-      const work = [...streams.slice(1).map((stream) => day.write(stream, giveUp)), day.storm()];
-      await day.clock.get(Promise.all(work), stormMs + calmMs);
-      await day.clock.until(() => day.replicas.every(({ texts, connected }) => connected && texts.size === day.stored.length), calmMs);
-      const { stored } = day;
-      for (const { frame, seq, outcome } of day.told) {
-        expect({
-          seed,
-          seq,
-          copies: stored.filter((text) => text === textOf(frame)).length,
-          stands: stored[seq - 1] === textOf(frame),
-        }).toEqual(outcome === 'stored' ? { seed, seq, copies: 1, stands: true } : { seed, seq, copies: 0, stands: false });
+      const { stored, told } = await live(seed);
+      for (const { frame, seq, outcome } of told) {
+        const copies = stored.filter((text) => text === textOf(frame)).length;
+        expect({ seed, seq, copies, stands: stored[seq - 1] === textOf(frame) }).toEqual(
+          outcome === 'stored' ? { seed, seq, copies: 1, stands: true } : { seed, seq, copies: 0, stands: false },
+        );
       }
-      for (const { texts } of day.replicas) expect([...texts.values()]).toEqual(stored);
       published += stored.length;
-      for (const stream of streams) (stream as LogStream & { close(): void }).close();
     }
     expect(published).toBeGreaterThan(10 * seeds);
+  });
+
+  test('each reader ends with what is left of a stream that loses its end, is purged, deleted and made anew', async () => {
+    let restarts = 0;
+    let purges = 0;
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      const { replicas } = await live(seed, harms);
+      for (const replica of replicas) {
+        restarts += replica.restarts;
+        purges += replica.purges;
+      }
+    }
+    expect(restarts).toBeGreaterThan(seeds);
+    expect(purges).toBeGreaterThan(seeds);
   });
 });

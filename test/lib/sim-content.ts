@@ -22,7 +22,7 @@ export class SimContent {
 
   /** The copy of a server that has not heard of the last messages. */
   upTo(lastSeq: number): SimContent {
-    return new SimContent(new Map([...this.#messages].filter(([seq]) => seq <= lastSeq)), Math.min(lastSeq, this.#lastSeq));
+    return new SimContent(new Map([...this.#messages].filter(([seq]) => seq <= lastSeq)), Math.max(0, Math.min(lastSeq, this.#lastSeq)));
   }
 
   get ends(): StreamEnds {

@@ -84,9 +84,13 @@ export class SimJetStreamServer {
     for (const consumer of this.#consumers) if (this.#options.random() < 0.5) consumer.stall();
   }
 
-  /** Messages behind `lastSeq` are gone; their sequences will be used again. Consumers live on and know nothing of it. */
-  loseEnd(lastSeq: number): void {
+  /**
+   * Messages behind `lastSeq` are gone; their sequences will be used again. A server begins its consumers anew when that happens, so that ours
+   * bring nothing more. That one lives on was never seen; what would become of its reader can be tried all the same.
+   */
+  loseEnd(lastSeq: number, consumersLive = false): void {
     this.#replace(this.#content?.upTo(lastSeq) ?? null);
+    if (!consumersLive) this.stallConsumers();
   }
 
   remove(): void {
