@@ -97,6 +97,27 @@ export interface LogStream {
   purge(beforeSeq: number): Promise<PurgeOutcome>;
 }
 
+export interface StoredSnapshot {
+  readonly id: string;
+  readonly totalBytes: number;
+  /** How many chunks it is made of, numbered from 0. */
+  readonly chunks: number;
+}
+
+/** The newest two snapshots in NATS (ADR 11). Calls reject with AppError stream_unavailable when NATS does not answer. */
+export interface SnapshotStore {
+  /**
+   * Resolves when the snapshot is stored whole; until then it does not exist for anybody. Chunks are of 1 byte to 512 KiB, 8,192 at most. Of several
+   * that are put at one time one is stored at most, and the other calls reject. Waits for a server that is away until `signal` aborts, and rejects
+   * then; what is half written is removed by the next `put`, which also removes all but the newest whole one.
+   */
+  put(id: string, totalBytes: number, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+  /** The newest one, `null` when there is none. */
+  latest(): Promise<StoredSnapshot | null>;
+  /** The bytes of one chunk, verified; `null` when it is not there, or not any more, or damaged. */
+  read(id: string, chunk: number): Promise<Uint8Array | null>;
+}
+
 /** Core NATS between the pods of one cluster: at most once, unordered between senders. */
 export interface Peers {
   /** `to` is a pod name, or `'*'` for all pods but this one. Never throws; what cannot be sent now is dropped. Payload at most 1 MiB minus headers. */

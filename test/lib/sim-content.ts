@@ -31,8 +31,8 @@ export class SimContent {
     return { firstSeq: first.done === true ? (lastSeq === 0 ? 0 : lastSeq + 1) : first.value, lastSeq };
   }
 
-  get subjects(): ReadonlySet<string> {
-    return new Set([...this.#messages.values()].map(({ subject }) => subject));
+  get messages(): number {
+    return this.#messages.size;
   }
 
   message(seq: number): Uint8Array | null {

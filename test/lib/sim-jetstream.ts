@@ -28,6 +28,8 @@ export interface SimServerOptions extends SimWeather {
   /** 1: what is taken is stored. 3: it goes to the other servers first. */
   readonly replicas?: 1 | 3;
   readonly maxMessageBytes?: number;
+  /** A message stands in the stream now. */
+  readonly onStored?: (seq: number, bytes: Uint8Array) => void;
 }
 
 export class SimJetStreamServer {
@@ -192,8 +194,7 @@ export class SimJetStreamServer {
     }
     for (const first of this.#proposals.splice(0, at + 1)) {
       if (content.ends.lastSeq !== first.expectedSeq) continue;
-      const seq = content.append(first.subject, first.bytes);
-      first.answer({ kind: 'stored', seq });
+      first.answer({ kind: 'stored', seq: this.#store(content, first) });
     }
     for (const consumer of this.#consumers) consumer.pump();
   }
@@ -201,8 +202,14 @@ export class SimJetStreamServer {
   /** Some of what is under way is stored, the rest is gone; nobody is told. */
   #resolveProposals(): void {
     const kept = Math.floor(this.#options.random() * (this.#proposals.length + 1));
-    for (const { subject, bytes, expectedSeq } of this.#proposals.splice(0).slice(0, kept))
-      if (this.#content?.ends.lastSeq === expectedSeq) this.#content.append(subject, bytes);
+    for (const proposal of this.#proposals.splice(0).slice(0, kept))
+      if (this.#content?.ends.lastSeq === proposal.expectedSeq) this.#store(this.#content, proposal);
+  }
+
+  #store(content: SimContent, { subject, bytes }: Proposal): number {
+    const seq = content.append(subject, bytes);
+    this.#options.onStored?.(seq, bytes);
+    return seq;
   }
 
   #view(fate: Fate): SimContent | null {

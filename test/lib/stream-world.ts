@@ -1,12 +1,13 @@
 // A log stream with the world around it, real or simulated, and what a test can do to that world; and a reader that notes what it is told.
 import { pino } from 'pino';
-import { logSubject, streamName } from '../../common/names.ts';
+import { logSubject, snapshotStreamName, snapshotSubjects, streamName } from '../../common/names.ts';
 import { systemClock } from '../../sidecar/clock.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { LogStream, StreamEvent } from '../../sidecar/ports.ts';
+import type { LogStream, SnapshotStore, StreamEvent } from '../../sidecar/ports.ts';
 import { connectNats, type NatsLink } from '../../sidecar/stream/connection.ts';
 import { createJetStream } from '../../sidecar/stream/jetstream.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
+import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
 import { eventually } from './eventually.ts';
 import { fastClock } from './fast-clock.ts';
 import { NatsAdmin } from './nats-admin.ts';
@@ -23,6 +24,10 @@ const log = pino({ level: 'silent' });
 
 export interface StreamWorld {
   open(mayCreate: boolean): LogStream;
+  /** The snapshots of the same cluster, on a stream of their own. */
+  openSnapshots(): SnapshotStore;
+  /** How many messages that stream holds. */
+  snapshotMessages(): Promise<number>;
   loseNextFrame(): void;
   loseNextAnswer(): void;
   stop(): Promise<void>;
@@ -94,6 +99,18 @@ async function natsWorld(servers: readonly NatsServer[], cluster: string): Promi
       closes.push(opened.close);
       return opened.stream;
     },
+    openSnapshots() {
+      const link = connectNats({ url: proxy.url, name: 'test', credentialsDirectory: null, caFile: null, log });
+      const subjects = snapshotSubjects('space', cluster);
+      const jetstream = createJetStream(link, { name: snapshotStreamName('space', cluster), subjects, replicas });
+      const store = createSnapshotStore({ jetstream, subjects, clock: systemClock, sha256, log });
+      closes.push(async () => {
+        store.close();
+        await link.close();
+      });
+      return store;
+    },
+    snapshotMessages: () => new NatsAdmin(first.url, snapshotStreamName('space', cluster)).messages(),
     loseNextFrame() {
       proxy.loseNextMessage();
     },
@@ -125,6 +142,8 @@ async function natsWorld(servers: readonly NatsServer[], cluster: string): Promi
 async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
   const clock = fastClock(timesFaster);
   const server = new SimJetStreamServer({ clock, random: Math.random, replicas });
+  const snapshots = new SimJetStreamServer({ clock, random: Math.random, replicas });
+  const both = [server, snapshots];
   const closes: (() => void)[] = [];
   let saved = server.content;
   return {
@@ -137,17 +156,27 @@ async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
       });
       return stream;
     },
+    openSnapshots() {
+      const jetstream = snapshots.open();
+      const store = createSnapshotStore({ jetstream, subjects: snapshotSubjects('space', 'sample'), clock, sha256, log });
+      closes.push(() => {
+        store.close();
+        jetstream.close();
+      });
+      return store;
+    },
+    snapshotMessages: async () => snapshots.content?.messages ?? 0,
     loseNextFrame() {
-      server.faults.script('send', 'requestLost');
+      both.forEach(({ faults }) => faults.script('send', 'requestLost'));
     },
     loseNextAnswer() {
-      server.faults.script('send', 'answerLost');
+      both.forEach(({ faults }) => faults.script('send', 'answerLost'));
     },
     async stop() {
-      server.stop();
+      both.forEach((one) => one.stop());
     },
     async start() {
-      server.start();
+      both.forEach((one) => one.start());
     },
     async save() {
       saved = server.content?.copy() ?? null;
