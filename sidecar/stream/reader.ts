@@ -21,6 +21,9 @@ interface Place {
 }
 const start: Place = { seq: 0, is: null };
 
+/** Where nothing can be checked all was purged, and the first sequence of a stream never moves back. */
+const isReplaced = ({ seq, is }: Place, firstSeq: number): boolean => is === null && seq > 0 && firstSeq <= seq;
+
 export interface ReaderOptions {
   readonly jetstream: JetStream;
   readonly stream: string;
@@ -164,7 +167,7 @@ export class StreamReader {
       if (place.is !== null && bytes !== null && !place.is(bytes)) return this.#differs(session);
       const isGone = place.is !== null && bytes === null;
       // A consumer may bring heartbeats and no messages.
-      if (!isGone && ends?.lastSeq === place.seq) return;
+      if (!isGone && ends?.lastSeq === place.seq && !isReplaced(place, ends.firstSeq)) return;
       // A purge, and an end that was lost, are seen before the next consumer.
       if (isGone && ends !== null && ends.firstSeq <= place.seq) this.#restart('the last message read is gone');
       session.abort();

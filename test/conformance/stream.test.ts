@@ -195,6 +195,24 @@ describe.each([
     expect(reader.kinds).not.toContain('restarted');
   });
 
+  test('gives up what lies below a sequence that its reader has verified, and nothing else', async () => {
+    const frames = framesAfter(null, 5);
+    const reader = await fill(frames.slice(0, 4));
+    expect(await stream.purge(5)).toEqual({ kind: 'refused', verifiedSeq: 4 });
+    expect(await stream.purge(4)).toEqual({ kind: 'purged' });
+    await publishAll(stream, frames.slice(4), 4);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([1, 2, 3, 4, 5]);
+    });
+    const later = new NotingReader();
+    world.open(true).read(0, '', later.onEvent, later.room);
+    await later.until(() => {
+      expect(later.seqs).toEqual([4, 5]);
+    });
+    expect(later.events).toContainEqual({ kind: 'purged', firstSeq: 4 });
+    expect([...reader.kinds, ...later.kinds]).not.toContain('restarted');
+  });
+
   test('tells a reader that follows when the stream lost its end and its sequences are used again', async () => {
     const frames = framesAfter(null, 5);
     await fill(frames.slice(0, 3));

@@ -4,7 +4,8 @@ import { logSubject, snapshotStreamName, snapshotSubjects, streamName } from '..
 import { systemClock } from '../../sidecar/clock.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { LogStream, SnapshotStore, StreamEvent } from '../../sidecar/ports.ts';
-import { connectNats, type NatsLink } from '../../sidecar/stream/connection.ts';
+import { connectNats } from '../../sidecar/stream/connection.ts';
+import type { JetStream } from '../../sidecar/stream/jetstream-port.ts';
 import { createJetStream } from '../../sidecar/stream/jetstream.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
 import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
@@ -23,7 +24,10 @@ const timesFaster = 20;
 const log = pino({ level: 'silent' });
 
 export interface StreamWorld {
+  readonly subject: string;
   open(mayCreate: boolean): LogStream;
+  /** The calls below the log, on its stream. */
+  openJetStream(): JetStream;
   /** The snapshots of the same cluster, on a stream of their own. */
   openSnapshots(): SnapshotStore;
   /** How many messages that stream holds. */
@@ -37,6 +41,7 @@ export interface StreamWorld {
   restore(): Promise<void>;
   purge(beforeSeq: number): Promise<void>;
   remove(): Promise<void>;
+  removeConsumers(): Promise<number>;
   drop(): Promise<void>;
 }
 
@@ -44,13 +49,13 @@ export interface StreamWorld {
 export function openOnNats(
   url: string,
   { mayCreate = true, replicas = 1, name = sampleStream, subject = sampleSubject } = {},
-): { stream: LogStream; link: NatsLink; close: () => Promise<void> } {
+): { stream: LogStream; jetstream: JetStream; close: () => Promise<void> } {
   const link = connectNats({ url, name: 'test', credentialsDirectory: null, caFile: null, log });
   const jetstream = createJetStream(link, { name, subjects: [subject], replicas });
   const stream = createLogStream({ jetstream, stream: name, subject, mayCreate, clock: systemClock, sha256, log });
   return {
     stream,
-    link,
+    jetstream,
     async close() {
       stream.close();
       await link.close();
@@ -94,10 +99,16 @@ async function natsWorld(servers: readonly NatsServer[], cluster: string): Promi
     await Promise.all(servers.map(deed));
   };
   return {
+    subject,
     open(mayCreate) {
       const opened = openOnNats(proxy.url, { mayCreate, replicas, name, subject });
       closes.push(opened.close);
       return opened.stream;
+    },
+    openJetStream() {
+      const opened = openOnNats(proxy.url, { mayCreate: false, replicas, name, subject });
+      closes.push(opened.close);
+      return opened.jetstream;
     },
     openSnapshots() {
       const link = connectNats({ url: proxy.url, name: 'test', credentialsDirectory: null, caFile: null, log });
@@ -131,6 +142,7 @@ async function natsWorld(servers: readonly NatsServer[], cluster: string): Promi
     },
     purge: (beforeSeq) => admin.purge(beforeSeq),
     remove: () => admin.remove(),
+    removeConsumers: () => admin.removeConsumers(),
     async drop() {
       for (const close of closes) await close();
       await proxy.close();
@@ -147,6 +159,8 @@ async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
   const closes: (() => void)[] = [];
   let saved = server.content;
   return {
+    subject: sampleSubject,
+    openJetStream: () => server.open(),
     open(mayCreate) {
       const jetstream = server.open();
       const stream = createLogStream({ jetstream, stream: sampleStream, subject: sampleSubject, mayCreate, clock, sha256, log });
@@ -192,6 +206,7 @@ async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
     async remove() {
       server.remove();
     },
+    removeConsumers: async () => server.forgetConsumers(409),
     async drop() {
       for (const close of closes) close();
     },
