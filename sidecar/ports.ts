@@ -57,7 +57,8 @@ export type StreamEvent =
   | { readonly kind: 'restarted'; readonly reason: string }
   /**
    * What lay behind the reader's position and before `firstSeq` was purged, perhaps with the message at the position; what was read is not in doubt.
-   * Reading goes on at `firstSeq`. Whoever lacks what is gone finds the gap by the chain of hashes, and fetches it from a peer or a snapshot.
+   * Reading goes on at `firstSeq`, where perhaps no message stands yet: the last sequence is `firstSeq - 1` then. Whoever lacks what is gone finds
+   * the gap by the chain of hashes, and fetches it from a peer or a snapshot.
    */
   | { readonly kind: 'purged'; readonly firstSeq: number }
   | { readonly kind: 'connected' }
@@ -66,7 +67,7 @@ export type StreamEvent =
 export type PublishOutcome =
   /** The frame stands at `expectedSeq + 1`. */
   | { readonly kind: 'stored'; readonly seq: number }
-  /** Another message stands there, or the stream's last sequence is not `expectedSeq`. */
+  /** Another message stands there; or, when `lastSeq` is below it, the stream seems to have lost its end: a reason to read it again, and no proof. */
   | { readonly kind: 'conflict'; readonly lastSeq: number }
   /** The caller aborted, or the adapter closed, before the outcome was known. */
   | { readonly kind: 'unknown' };

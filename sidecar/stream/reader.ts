@@ -108,9 +108,7 @@ export class StreamReader {
   #compare({ firstSeq, lastSeq }: StreamEnds): void {
     const place = this.#place;
     if (lastSeq < place.seq) this.#restart(`the stream ends at ${String(lastSeq)}, before the last message read`);
-    // The first sequence of a stream never moves back.
-    else if (place.is === null && firstSeq <= place.seq && place.seq > 0)
-      this.#restart('the stream is another one than that which was purged');
+    else if (isReplaced(place, firstSeq)) this.#restart('the stream is another one than that which was purged');
     const { seq, is } = this.#place;
     if (firstSeq <= (is === null ? seq + 1 : seq)) return;
     this.#skip(firstSeq);
@@ -164,7 +162,10 @@ export class StreamReader {
       const bytes = place.is === null ? null : await connection.message(place.seq);
       const ends = await connection.ends();
       if (session.signal.aborted || this.#place !== place) return;
-      if (place.is !== null && bytes !== null && !place.is(bytes)) return this.#differs(session);
+      if (place.is !== null && bytes !== null && !place.is(bytes)) {
+        this.#differs(session);
+        return;
+      }
       const isGone = place.is !== null && bytes === null;
       // A consumer may bring heartbeats and no messages.
       if (!isGone && ends?.lastSeq === place.seq && !isReplaced(place, ends.firstSeq)) return;

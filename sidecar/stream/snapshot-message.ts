@@ -7,7 +7,14 @@ const formatVersion = 1;
 const newline = 0x0a;
 
 const seqSchema = z.int().min(0);
-const common = { version: z.literal(formatVersion), id: z.string().min(1), /** 0 for none. */ previous: seqSchema };
+const common = {
+  version: z.literal(formatVersion),
+  id: z.string().min(1),
+  /** Which of the two subjects it is on. */
+  slot: z.literal([0, 1]),
+  /** The manifest of the newest whole snapshot before this one, which is on the other subject; 0 for none. */
+  previous: seqSchema,
+};
 const headSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, kind: z.literal('chunk'), chunk: seqSchema }),
   z.strictObject({
@@ -15,8 +22,6 @@ const headSchema = z.discriminatedUnion('kind', [
     kind: z.literal('manifest'),
     totalBytes: seqSchema,
     firstSeq: seqSchema,
-    /** Which of the two subjects it is written on. */
-    slot: z.literal([0, 1]),
     /** SHA-256 of each chunk, in order. */
     chunks: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
   }),

@@ -8,7 +8,7 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { LogStream, StreamEvent } from '../../sidecar/ports.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
 import { frameAfter, put } from '../lib/sample-frames.ts';
-import type { SimFault } from '../lib/sim-faults.ts';
+import { simFaults, type SimFault } from '../lib/sim-faults.ts';
 import { SimJetStreamServer } from '../lib/sim-jetstream.ts';
 import type { SimJetStream } from '../lib/sim-jetstream-client.ts';
 import { sampleStream, sampleSubject } from '../lib/stream-world.ts';
@@ -18,23 +18,6 @@ const log = pino({ level: 'silent' });
 const seeds = 60;
 const stormMs = 40_000;
 const calmMs = 60_000;
-const faults: readonly SimFault[] = [
-  'requestLost',
-  'requestDelayed',
-  'requestDuplicated',
-  'answerLost',
-  'answerDelayed',
-  'answerDuplicated',
-  'refused',
-  'underWay',
-  'dropped',
-  'stale',
-  'deliveryLost',
-  'deliveryDuplicated',
-  'stalled',
-  'forgotten',
-];
-
 interface Told {
   readonly frame: Frame;
   readonly seq: number;
@@ -85,7 +68,7 @@ class BadDay {
   constructor(seed: number) {
     this.random = seededRandom(seed);
     // A swarm: each day has some of the faults, and those at a rate of its own.
-    const rates = Object.fromEntries(faults.filter(() => this.random() < 0.4).map((fault) => [fault, 0.3 * this.random()]));
+    const rates = Object.fromEntries(simFaults.filter(() => this.random() < 0.4).map((fault) => [fault, 0.3 * this.random()]));
     const replicas = this.random() < 0.5 ? 1 : 3;
     const way = { rates, replicas, latencyMs: 50, delayMs: 8000 } as const;
     const onStored = (seq: number, bytes: Uint8Array): void => this.#onStored(seq, Buffer.from(bytes).toString());
@@ -208,8 +191,10 @@ async function live(seed: number, dayHarms: readonly Harm[] = []): Promise<BadDa
 describe('random bad days of the stream', () => {
   test('what was told of a frame is true, and each reader ends with what the stream holds (I3, I8)', async () => {
     let published = 0;
+    const injected = new Set<SimFault>();
     for (let seed = 1; seed <= seeds; seed += 1) {
-      const { stored, told } = await live(seed);
+      const { stored, told, server } = await live(seed);
+      for (const fault of server.faults.injected.keys()) injected.add(fault);
       for (const { frame, seq, outcome } of told) {
         const copies = stored.filter((text) => text === textOf(frame)).length;
         expect({ seed, seq, copies, stands: stored[seq - 1] === textOf(frame) }).toEqual(
@@ -219,6 +204,18 @@ describe('random bad days of the stream', () => {
       published += stored.length;
     }
     expect(published).toBeGreaterThan(10 * seeds);
+    expect(injected).toEqual(new Set(simFaults));
+  });
+
+  test('the same seed is the same day', async () => {
+    const days = [await live(7, harms), await live(7, harms)];
+    const [first, second] = days.map(({ told, stored, replicas, clock }) => ({
+      told: told.map(({ frame, ...rest }) => ({ ...rest, hash: frame.hash })),
+      stored,
+      texts: replicas.map(({ texts }) => [...texts]),
+      nowMs: clock.nowMs(),
+    }));
+    expect(first).toEqual(second);
   });
 
   test('each reader ends with what is left of a stream that loses its end, is purged, deleted and made anew', async () => {

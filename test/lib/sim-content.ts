@@ -54,8 +54,10 @@ export class SimContent {
     return this.#lastSeq;
   }
 
-  delete(seq: number): void {
-    this.#messages.delete(seq);
+  /** One bit of the last byte of a message turns. */
+  damage(seq: number): void {
+    const message = this.#messages.get(seq);
+    if (message !== undefined) this.#messages.set(seq, { ...message, bytes: message.bytes.with(-1, (message.bytes.at(-1) ?? 0) ^ 1) });
   }
 
   /** Removes what lies below `beforeSeq`, on one subject or on all. */

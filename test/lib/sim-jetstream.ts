@@ -3,11 +3,11 @@
 // is sent may be carried out at any later time, also twice; consumers die without a word; reads may be answered by a server that leads no more.
 import { AppError } from '../../common/errors.ts';
 import type { Clock } from '../../sidecar/ports.ts';
-import type { Answer, ConsumerSign, StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
-import { SimConsumer } from './sim-consumer.ts';
+import type { Answer, StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
+import { SimConsumer, type SimConsumerWay } from './sim-consumer.ts';
 import { SimContent } from './sim-content.ts';
 import { SimFaults, type Fate, type SimWeather } from './sim-faults.ts';
-import { SimJetStream } from './sim-jetstream-client.ts';
+import { SimJetStream, type SimServer } from './sim-jetstream-client.ts';
 
 /** Messages that a server which leads no more may lack. */
 const maxStaleMessages = 5;
@@ -32,7 +32,7 @@ export interface SimServerOptions extends SimWeather {
   readonly onStored?: (seq: number, bytes: Uint8Array) => void;
 }
 
-export class SimJetStreamServer {
+export class SimJetStreamServer implements SimServer {
   readonly faults: SimFaults;
   readonly #options: SimServerOptions;
   #content: SimContent | null = null;
@@ -77,13 +77,13 @@ export class SimJetStreamServer {
 
   start(): void {
     this.#available = true;
-    for (const client of this.#clients) client.heal();
+    for (const client of this.#clients) client.reconnect();
   }
 
   /** Another server leads the stream. */
   changeLeader(): void {
     this.#resolveProposals();
-    for (const consumer of this.#consumers) if (this.#options.random() < 0.5) consumer.stall();
+    for (const consumer of this.#consumers) if (this.faults.happens(0.5)) consumer.stall();
   }
 
   /**
@@ -126,7 +126,7 @@ export class SimJetStreamServer {
   take(fate: Fate, subject: string, bytes: Uint8Array, expectedSeq: number, answer: (answer: Answer) => void): void {
     const content = this.#content;
     if (fate.has('refused')) {
-      const code = this.#options.random() < 0.5 ? noResponders : clusterNotAvailable;
+      const code = this.faults.happens(0.5) ? noResponders : clusterNotAvailable;
       return answer({ kind: 'refused', code, description: 'no leader' });
     }
     // Nobody listens on the subject.
@@ -162,11 +162,7 @@ export class SimJetStreamServer {
     this.#content.purge(beforeSeq, subject);
   }
 
-  consumer(
-    fate: Fate,
-    startSeq: number,
-    way: { readonly arrivals: Pick<Clock, 'after'>; readonly linked: () => boolean; readonly onSign: (sign: ConsumerSign) => void },
-  ): SimConsumer {
+  consumer(fate: Fate, startSeq: number, way: SimConsumerWay): SimConsumer {
     const view = this.#view(fate);
     if (view === null) throw new AppError('stream_unavailable', 'JetStream did not answer as it should (stream not found).');
     const stale = fate.has('stale');

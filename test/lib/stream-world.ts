@@ -15,6 +15,7 @@ import { NatsAdmin } from './nats-admin.ts';
 import { NatsProxy } from './nats-proxy.ts';
 import { NatsServer } from './nats-server.ts';
 import { SimJetStreamServer } from './sim-jetstream.ts';
+import { seededRandom } from './virtual-clock.ts';
 
 export const sampleStream = streamName('space', 'sample');
 export const sampleSubject = logSubject('space', 'sample');
@@ -153,8 +154,9 @@ async function natsWorld(servers: readonly NatsServer[], cluster: string): Promi
 /** The simulated server, without any fault but those that a test asks for. */
 async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
   const clock = fastClock(timesFaster);
-  const server = new SimJetStreamServer({ clock, random: Math.random, replicas });
-  const snapshots = new SimJetStreamServer({ clock, random: Math.random, replicas });
+  const random = seededRandom(1);
+  const server = new SimJetStreamServer({ clock, random, replicas });
+  const snapshots = new SimJetStreamServer({ clock, random, replicas });
   const both = [server, snapshots];
   const closes: (() => void)[] = [];
   let saved = server.content;
