@@ -63,6 +63,14 @@ describe('an outcome that is not known is found out (decision 3)', () => {
     await world.publish(stream, [third], 2);
   });
 
+  test('a frame that the stream will never take is an error of the configuration, and the next one is taken', async () => {
+    const world = new SimStreamWorld({ maxMessageBytes: first.bytes.length });
+    const stream = world.open();
+    const [large] = framesAfter(null, 1, 'a much longer name') as [Frame];
+    await expect(world.clock.get(stream.publish(large, 0, never))).rejects.toMatchObject({ code: 'invalid_configuration' });
+    await world.publish(stream, [first]);
+  });
+
   test('an acknowledgement for another sequence than the expected one proves nothing', async () => {
     const world = new SimStreamWorld();
     const real = world.server.open();
