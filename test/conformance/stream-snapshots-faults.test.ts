@@ -136,15 +136,39 @@ async function live(seed: number): Promise<number> {
 }
 
 describe('snapshots on bad days', () => {
-  test('a damaged chunk is not served, the others are', async () => {
+  /** A store that holds one snapshot, `one`. */
+  async function storeOf(chunks: number): Promise<{ clock: VirtualClock; server: SimJetStreamServer; store: SnapshotStore }> {
     const world = new World(1);
     const { clock, server } = world;
     const store = world.open();
     await clock.pass(100);
-    await clock.get(put(store, 'one', 3));
+    await clock.get(put(store, 'one', chunks));
+    return { clock, server, store };
+  }
+
+  test('a damaged chunk is not served, the others are', async () => {
+    const { clock, server, store } = await storeOf(3);
     server.content?.damage(2);
     expect(await clock.get(store.read('one', 1))).toBeNull();
     expect(await clock.get(store.read('one', 2))).toEqual(chunkOf('one', 2));
+  });
+
+  test('one is not put by what a server says that knows less than the one before: the newest would be overwritten', async () => {
+    const { clock, server, store } = await storeOf(3);
+    server.faults.script('call');
+    server.faults.script('call', 'stale');
+    await expect(clock.get(put(store, 'two', 1))).rejects.toMatchObject({ code: 'stream_unavailable' });
+    await clock.get(put(store, 'two', 1));
+    expect(await clock.get(store.read('two', 0))).toEqual(chunkOf('two', 0));
+    expect(await clock.get(store.read('one', 2))).toEqual(chunkOf('one', 2));
+  });
+
+  test('none is there after a person purged all, and the next one is stored', async () => {
+    const { clock, server, store } = await storeOf(3);
+    server.purge(5);
+    expect(await clock.get(store.latest())).toBeNull();
+    await clock.get(put(store, 'two', 1));
+    expect(await clock.get(store.latest())).toEqual({ id: 'two', totalBytes: chunkBytes, chunks: 1 });
   });
 
   test('whichever member stores one, what is there can be read whole, and what was stored is there until two newer ones are', async () => {
