@@ -63,6 +63,12 @@ export function podHost(pod: string, cluster: string, namespace: string): string
 export const streamName = (namespace: string, cluster: string): string => `CC_${namespace}_${cluster}`;
 /** The one subject of that stream. */
 export const logSubject = (namespace: string, cluster: string): string => `cc.${namespace}.${cluster}.log`;
+/** The JetStream stream with the newest snapshots of a cluster, and its two subjects: one snapshot is written on one of them while the other holds the one before. */
+export const snapshotStreamName = (namespace: string, cluster: string): string => `${streamName(namespace, cluster)}_SNAPSHOT`;
+export const snapshotSubjects = (namespace: string, cluster: string): readonly [string, string] => [
+  `cc.${namespace}.${cluster}.snapshot.0`,
+  `cc.${namespace}.${cluster}.snapshot.1`,
+];
 /** Core NATS: messages to one pod of the cluster. */
 export const peerSubject = (namespace: string, cluster: string, pod: string): string => `cc.${namespace}.${cluster}.peer.${pod}`;
 /** Core NATS: messages to every pod of the cluster. */

@@ -133,7 +133,8 @@ export type StreamEvent =
   | { readonly kind: 'restarted'; readonly reason: string }
   /**
    * What lay behind the reader's position and before `firstSeq` was purged, perhaps with the message at the position; what was read is not in doubt.
-   * Reading goes on at `firstSeq`. Whoever lacks what is gone finds the gap by the chain of hashes, and fetches it from a peer or a snapshot.
+   * Reading goes on at `firstSeq`, where perhaps no message stands yet: the last sequence is `firstSeq - 1` then. Whoever lacks what is gone finds
+   * the gap by the chain of hashes, and fetches it from a peer or a snapshot.
    */
   | { readonly kind: 'purged'; readonly firstSeq: number }
   | { readonly kind: 'connected' }
@@ -142,7 +143,7 @@ export type StreamEvent =
 export type PublishOutcome =
   /** The frame stands at `expectedSeq + 1`. */
   | { readonly kind: 'stored'; readonly seq: number }
-  /** Another message stands there, or the stream's last sequence is not `expectedSeq`. */
+  /** Another message stands there; or, when `lastSeq` is below it, the stream seems to have lost its end: a reason to read it again, and no proof. */
   | { readonly kind: 'conflict'; readonly lastSeq: number }
   /** The caller aborted, or the adapter closed, before the outcome was known. */
   | { readonly kind: 'unknown' };
@@ -171,6 +172,27 @@ export interface LogStream {
    * has read, or when another message stands there. Rejects with AppError stream_unavailable: it may have been done, or will be.
    */
   purge(beforeSeq: number): Promise<PurgeOutcome>;
+}
+
+export interface StoredSnapshot {
+  readonly id: string;
+  readonly totalBytes: number;
+  /** How many chunks it is made of, numbered from 0. */
+  readonly chunks: number;
+}
+
+/** The newest two snapshots in NATS (ADR 11). Calls reject with AppError stream_unavailable when NATS does not answer. */
+export interface SnapshotStore {
+  /**
+   * Resolves when the snapshot is stored whole; until then it does not exist for anybody. Chunks are of 1 byte to 512 KiB, 8,192 at most. Of several
+   * that are put at one time one is stored at most, and the other calls reject. Waits for a server that is away until `signal` aborts, and rejects
+   * then; what is half written is removed by the next `put`, which also removes all but the newest whole one.
+   */
+  put(id: string, totalBytes: number, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+  /** The newest one, `null` when there is none. */
+  latest(): Promise<StoredSnapshot | null>;
+  /** The bytes of one chunk, verified; `null` when it is not there, or not any more, or damaged. */
+  read(id: string, chunk: number): Promise<Uint8Array | null>;
 }
 
 /** Core NATS between the pods of one cluster: at most once, unordered between senders. */

@@ -46,7 +46,7 @@ export function createLogStream(options: LogStreamOptions): LogStream & { close(
     },
     async publish({ bytes }, expectedSeq, signal) {
       if (bytes.length > limits.frameBytes) throw new Error('the frame is over the limit');
-      return closed ? { kind: 'unknown' } : publisher.publish(subject, bytes, expectedSeq, signal);
+      return publisher.publish(subject, bytes, expectedSeq, signal);
     },
     async purge(beforeSeq) {
       const server = connection();

@@ -39,6 +39,7 @@ export class MessagePublisher {
   readonly #unfollow: () => void;
   #count = 0;
   #attempt: Attempt | null = null;
+  #closed = false;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -47,8 +48,9 @@ export class MessagePublisher {
     options.jetstream.onAnswer((token, answer) => this.#receive(token, answer));
   }
 
-  /** The outcome of what is under way stays unknown. */
+  /** What is under way, and what comes later, stays unknown. */
   close(): void {
+    this.#closed = true;
     this.#unfollow();
     this.#attempt?.controller.abort();
   }
@@ -57,6 +59,7 @@ export class MessagePublisher {
   async publish(subject: string, bytes: Uint8Array, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome> {
     // One that was aborted may still be looking for its outcome, which nobody wants any more.
     if (this.#attempt?.controller.signal.aborted === false) throw new Error('a message is under way already');
+    if (this.#closed) return { kind: 'unknown' };
     return within(signal, async (controller) => {
       const token = (this.#count += 1);
       const attempt: Attempt = { token, subject, bytes, expectedSeq, controller, answer: null, wake: () => undefined };

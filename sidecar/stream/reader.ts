@@ -21,6 +21,9 @@ interface Place {
 }
 const start: Place = { seq: 0, is: null };
 
+/** Where nothing can be checked all was purged, and the first sequence of a stream never moves back. */
+const isReplaced = ({ seq, is }: Place, firstSeq: number): boolean => is === null && seq > 0 && firstSeq <= seq;
+
 export interface ReaderOptions {
   readonly jetstream: JetStream;
   readonly stream: string;
@@ -103,10 +106,17 @@ export class StreamReader {
 
   /** What the ends of the stream say of the place: a lost end, or a purge beyond it. */
   #compare({ firstSeq, lastSeq }: StreamEnds): void {
-    if (lastSeq < this.#place.seq) this.#restart(`the stream ends at ${String(lastSeq)}, before the last message read`);
+    const place = this.#place;
+    if (lastSeq < place.seq) this.#restart(`the stream ends at ${String(lastSeq)}, before the last message read`);
+    else if (isReplaced(place, firstSeq)) this.#restart('the stream is another one than that which was purged');
     const { seq, is } = this.#place;
     if (firstSeq <= (is === null ? seq + 1 : seq)) return;
-    this.#options.log.warn({ stream: this.#options.stream, seq, firstSeq }, 'stream was purged beyond the last message read');
+    this.#skip(firstSeq);
+  }
+
+  #skip(firstSeq: number): void {
+    const { log, stream } = this.#options;
+    log.warn({ stream, seq: this.#place.seq, firstSeq }, 'stream was purged beyond the last message read');
     this.#place = { seq: firstSeq - 1, is: null };
     this.#emit({ kind: 'purged', firstSeq });
   }
@@ -125,11 +135,14 @@ export class StreamReader {
           else void this.#look(connection, session).then(() => session.abort());
           return;
         }
-        // Right behind a place that was just seen, a gap means that the messages between are gone; elsewhere look again from the place.
-        if (at === 'reading' && seq !== place.seq + 1) {
-          at = 'over';
-          session.abort();
-          return;
+        if (seq !== place.seq + 1) {
+          // Right behind a place that was just seen, what lay between is gone; elsewhere look again from the place.
+          if (at === 'reading') {
+            at = 'over';
+            session.abort();
+            return;
+          }
+          this.#skip(seq);
         }
         at = 'reading';
         this.#place = { seq, is: (other) => Buffer.compare(bytes, other) === 0 };
@@ -142,18 +155,22 @@ export class StreamReader {
     };
   }
 
-  /** Is the message at the place still there? Only a message that is gone or another is an answer; a call that failed is not. */
+  /** Is the message at the place still there, and the last one? If not, the session is over. A call that failed is no answer. */
   async #look(connection: JetStreamConnection, session: AbortController): Promise<void> {
     const place = this.#place;
-    if (place.is === null) return;
     try {
-      const bytes = await connection.message(place.seq);
-      if (session.signal.aborted || (bytes !== null && place.is(bytes))) return;
-      if (bytes !== null) return this.#differs(session);
+      const bytes = place.is === null ? null : await connection.message(place.seq);
       const ends = await connection.ends();
-      if (session.signal.aborted) return;
-      // A purge, and a stream that is gone, are seen before the next consumer.
-      if (ends !== null && ends.firstSeq <= place.seq) this.#restart('the last message read is gone');
+      if (session.signal.aborted || this.#place !== place) return;
+      if (place.is !== null && bytes !== null && !place.is(bytes)) {
+        this.#differs(session);
+        return;
+      }
+      const isGone = place.is !== null && bytes === null;
+      // A consumer may bring heartbeats and no messages.
+      if (!isGone && ends?.lastSeq === place.seq && !isReplaced(place, ends.firstSeq)) return;
+      // A purge, and an end that was lost, are seen before the next consumer.
+      if (isGone && ends !== null && ends.firstSeq <= place.seq) this.#restart('the last message read is gone');
       session.abort();
     } catch (error) {
       if (!isAppError(error)) throw error;

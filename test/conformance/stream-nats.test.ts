@@ -153,6 +153,17 @@ describe('a log stream whose servers fail', () => {
   });
 });
 
+describe('a frame on its way', () => {
+  test('sends the expected last sequence and no message id, which on three nodes can stop a stream for good (decision 2)', async () => {
+    const server = await startServer();
+    const { stream, reader } = open(server.url);
+    await connected(reader);
+    await stream.publish(frameAfter(null, [put('a', 'x')]), 0, never);
+    const stored = await new NatsAdmin(server.url, sampleStream).with((manager) => manager.streams.getMessage(sampleStream, { seq: 1 }));
+    expect(stored.header.keys()).toEqual(['Nats-Expected-Last-Sequence']);
+  });
+});
+
 describe('a log stream whose servers refuse', () => {
   test('says that max_payload of the servers is too small', async () => {
     const server = await startServer({ maxPayloadBytes: 64 * 1024 });

@@ -1,10 +1,10 @@
 // The contract of the log stream, held on real nats-servers and on the simulated one.
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { LogStream } from '../../sidecar/ports.ts';
 import { eventually } from '../lib/eventually.ts';
 import { frameAfter, framesAfter, put } from '../lib/sample-frames.ts';
-import { natsWorld, NotingReader, simWorld, withinMs, type StreamWorld } from '../lib/stream-world.ts';
+import { natsServers, NotingReader, simServers, withinMs, type StreamServers, type StreamWorld } from '../lib/stream-world.ts';
 
 const never = new AbortController().signal;
 
@@ -17,16 +17,21 @@ async function publishAll(stream: LogStream, frames: readonly Frame[], afterSeq:
 }
 
 describe.each([
-  ['on a real nats-server', () => natsWorld(1)],
-  ['on three real nats-servers', () => natsWorld(3)],
-  ['on a simulated server', () => simWorld(1)],
-  ['on three simulated servers', () => simWorld(3)],
-])('a log stream %s', (_, makeWorld) => {
+  ['on a real nats-server', () => natsServers(1)],
+  ['on three real nats-servers', () => natsServers(3)],
+  ['on a simulated server', () => simServers(1)],
+  ['on three simulated servers', () => simServers(3)],
+])('a log stream %s', (_, makeServers) => {
+  let servers: StreamServers;
   let world: StreamWorld;
   let stream: LogStream;
 
+  beforeAll(async () => {
+    servers = await makeServers();
+  });
+  afterAll(() => servers.drop());
   beforeEach(async () => {
-    world = await makeWorld();
+    world = await servers.world();
     stream = world.open(true);
   });
   afterEach(() => world.drop());
@@ -54,7 +59,7 @@ describe.each([
   });
 
   test('delivers one batch, and more only when there is room', async () => {
-    const frames = framesAfter(null, 600);
+    const frames = framesAfter(null, 300);
     await fill(frames);
     const slow = new NotingReader();
     const release = slow.hold();
@@ -62,11 +67,11 @@ describe.each([
     await slow.until(() => {
       expect(slow.seqs).toHaveLength(256);
     });
-    await publishAll(stream, framesAfter(frames.at(-1) ?? null, 50), 600);
+    await publishAll(stream, framesAfter(frames.at(-1) ?? null, 20), 300);
     expect(slow.seqs).toHaveLength(256);
     release();
     await slow.until(() => {
-      expect(slow.seqs).toHaveLength(650);
+      expect(slow.seqs).toHaveLength(320);
     });
   });
 
@@ -188,6 +193,24 @@ describe.each([
     });
     expect(reader.events).toContainEqual({ kind: 'purged', firstSeq: 5 });
     expect(reader.kinds).not.toContain('restarted');
+  });
+
+  test('gives up what lies below a sequence that its reader has verified, and nothing else', async () => {
+    const frames = framesAfter(null, 5);
+    const reader = await fill(frames.slice(0, 4));
+    expect(await stream.purge(5)).toEqual({ kind: 'refused', verifiedSeq: 4 });
+    expect(await stream.purge(4)).toEqual({ kind: 'purged' });
+    await publishAll(stream, frames.slice(4), 4);
+    await reader.until(() => {
+      expect(reader.seqs).toEqual([1, 2, 3, 4, 5]);
+    });
+    const later = new NotingReader();
+    world.open(true).read(0, '', later.onEvent, later.room);
+    await later.until(() => {
+      expect(later.seqs).toEqual([4, 5]);
+    });
+    expect(later.events).toContainEqual({ kind: 'purged', firstSeq: 4 });
+    expect([...reader.kinds, ...later.kinds]).not.toContain('restarted');
   });
 
   test('tells a reader that follows when the stream lost its end and its sequences are used again', async () => {

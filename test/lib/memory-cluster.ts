@@ -12,6 +12,7 @@ import { emptyMemoryDisk, MemoryJournal, type MemoryDisk } from './memory-journa
 import { MemoryLease, MemoryLeaseServer } from './memory-lease.ts';
 import { MemoryPeers, MemoryPeersServer } from './memory-peers.ts';
 import { SimJetStreamServer } from './sim-jetstream.ts';
+import { seededRandom } from './virtual-clock.ts';
 
 /** A defect fails the test that runs. */
 const crash = (error: unknown): void => {
@@ -58,7 +59,7 @@ export class MemoryCluster {
   readonly warnings: string[] = [];
   readonly #log = pino({ level: 'warn' }, { write: (line) => this.warnings.push((JSON.parse(line) as { msg: string }).msg) });
   readonly #lease = new MemoryLeaseServer(timings.leaseDurationMs);
-  readonly #nats = new SimJetStreamServer({ clock: systemClock, random: Math.random });
+  readonly #nats = new SimJetStreamServer({ clock: systemClock, random: seededRandom(1) });
   readonly #peers = new MemoryPeersServer();
 
   /** Resolves when `m-0` leads and all others follow. */

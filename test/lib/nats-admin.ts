@@ -28,6 +28,11 @@ export class NatsAdmin {
     await this.with((manager) => manager.streams.delete(this.#stream));
   }
 
+  /** How many messages it holds. */
+  async messages(): Promise<number> {
+    return this.with(async (manager) => (await manager.streams.info(this.#stream)).state.messages);
+  }
+
   /** Name of the server that leads the stream; it has one when the stream is replicated. */
   async leader(): Promise<string | undefined> {
     return this.with(async (manager) => (await manager.streams.info(this.#stream)).cluster?.leader);

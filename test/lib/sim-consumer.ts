@@ -14,17 +14,20 @@ interface Pull {
   readonly cancelExpiry: () => void;
 }
 
-export interface SimConsumerOptions {
-  readonly clock: Pick<Clock, 'nowMs' | 'after'>;
-  /** Of the client: what arrives there. */
+export interface SimConsumerWay {
+  /** The clock of the client: what arrives there. */
   readonly arrivals: Pick<Clock, 'after'>;
+  /** Can anything come from the client to the server, or back? */
+  readonly linked: () => boolean;
+  readonly onSign: (sign: ConsumerSign) => void;
+}
+
+interface SimConsumerOptions extends SimConsumerWay {
+  readonly clock: Pick<Clock, 'nowMs' | 'after'>;
   readonly faults: SimFaults;
   /** What it reads; `null` when it is gone. */
   readonly content: () => SimContent | null;
-  /** Can anything come from the client to the server, or back? */
-  readonly linked: () => boolean;
   readonly startSeq: number;
-  readonly onSign: (sign: ConsumerSign) => void;
   readonly onStop: () => void;
 }
 
@@ -49,8 +52,7 @@ export class SimConsumer implements PullConsumer {
   pull(): void {
     const { clock, faults, linked } = this.#options;
     if (!linked()) return;
-    const fate = faults.draw('call');
-    if (fate.has('requestLost')) return;
+    if (faults.draw('call').has('requestLost')) return;
     clock.after(faults.latencyMs(), () => this.#onPull());
   }
 
@@ -98,7 +100,7 @@ export class SimConsumer implements PullConsumer {
       return false;
     }
     if (fate.has('forgotten')) {
-      this.forget(this.#options.faults.latencyMs() < 1 ? null : 409);
+      this.forget(this.#options.faults.happens(0.5) ? null : 409);
       return false;
     }
     this.#nextSeq = seq + 1;

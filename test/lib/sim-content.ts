@@ -22,7 +22,7 @@ export class SimContent {
 
   /** The copy of a server that has not heard of the last messages. */
   upTo(lastSeq: number): SimContent {
-    return new SimContent(new Map([...this.#messages].filter(([seq]) => seq <= lastSeq)), Math.min(lastSeq, this.#lastSeq));
+    return new SimContent(new Map([...this.#messages].filter(([seq]) => seq <= lastSeq)), Math.max(0, Math.min(lastSeq, this.#lastSeq)));
   }
 
   get ends(): StreamEnds {
@@ -31,8 +31,8 @@ export class SimContent {
     return { firstSeq: first.done === true ? (lastSeq === 0 ? 0 : lastSeq + 1) : first.value, lastSeq };
   }
 
-  get subjects(): ReadonlySet<string> {
-    return new Set([...this.#messages.values()].map(({ subject }) => subject));
+  get messages(): number {
+    return this.#messages.size;
   }
 
   message(seq: number): Uint8Array | null {
@@ -54,8 +54,10 @@ export class SimContent {
     return this.#lastSeq;
   }
 
-  delete(seq: number): void {
-    this.#messages.delete(seq);
+  /** One bit of the last byte of a message turns. */
+  damage(seq: number): void {
+    const message = this.#messages.get(seq);
+    if (message !== undefined) this.#messages.set(seq, { ...message, bytes: message.bytes.with(-1, (message.bytes.at(-1) ?? 0) ^ 1) });
   }
 
   /** Removes what lies below `beforeSeq`, on one subject or on all. */

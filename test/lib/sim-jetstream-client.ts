@@ -9,14 +9,27 @@ import type {
   JetStreamConnection,
   JetStreamState,
   PullConsumer,
+  StreamEnds,
 } from '../../sidecar/stream/jetstream-port.ts';
+import type { SimConsumerWay } from './sim-consumer.ts';
 import type { Fate, SimFaults } from './sim-faults.ts';
-import type { SimJetStreamServer } from './sim-jetstream.ts';
 
 const callTimeoutMs = 5000;
 const reconnectMs = 250;
 
-export interface SimClocks {
+/** What a client needs of the server. Calls throw what the caller is to be told. */
+export interface SimServer {
+  readonly available: boolean;
+  take(fate: Fate, subject: string, bytes: Uint8Array, expectedSeq: number, answer: (answer: Answer) => void): void;
+  ends(fate: Fate): StreamEnds | null;
+  message(fate: Fate, seq: number): Uint8Array | null;
+  create(): void;
+  purgeBelow(subject: string, beforeSeq: number): void;
+  consumer(fate: Fate, startSeq: number, way: SimConsumerWay): PullConsumer;
+  forgetClient(client: SimJetStream): void;
+}
+
+interface SimClocks {
   readonly clock: Pick<Clock, 'nowMs' | 'after'>;
   readonly arrivals: Pick<Clock, 'after'>;
 }
@@ -28,7 +41,7 @@ interface Link {
 }
 
 export class SimJetStream implements JetStream {
-  readonly #server: SimJetStreamServer;
+  readonly #server: SimServer;
   readonly #faults: SimFaults;
   readonly #clocks: SimClocks;
   readonly #listeners = new Set<(state: JetStreamState) => void>();
@@ -38,7 +51,7 @@ export class SimJetStream implements JetStream {
   #onAnswer: (token: number, answer: Answer) => void = () => undefined;
   #cancelConnect: () => void = () => undefined;
 
-  constructor(server: SimJetStreamServer, faults: SimFaults, clocks: SimClocks) {
+  constructor(server: SimServer, faults: SimFaults, clocks: SimClocks) {
     this.#server = server;
     this.#faults = faults;
     this.#clocks = clocks;
@@ -79,6 +92,11 @@ export class SimJetStream implements JetStream {
 
   heal(): void {
     this.#isCut = false;
+    this.reconnect();
+  }
+
+  /** There is a server again. */
+  reconnect(): void {
     this.#connectLater(this.#faults.latencyMs());
   }
 
@@ -90,8 +108,9 @@ export class SimJetStream implements JetStream {
 
   #connectLater(afterMs: number): void {
     this.#cancelConnect();
+    if (this.#isCut) return;
     this.#cancelConnect = this.#clocks.arrivals.after(afterMs, () => {
-      if (this.#isCut || this.#link !== null || !this.#server.available) return;
+      if (this.#link !== null || !this.#server.available) return;
       this.#link = { closed: false, waiting: new Set() };
       this.#become({ kind: 'connected', connection: this.#connection(this.#link) });
     });
@@ -154,14 +173,18 @@ export class SimJetStream implements JetStream {
   #call<T>(link: Link, run: (fate: Fate) => T): Promise<T> {
     const fate = this.#faults.draw('call');
     return new Promise<T>((resolve, reject) => {
-      const fail = (reason: string): void => {
+      const forget = (): void => {
+        cancelTimeout();
         link.waiting.delete(onLost);
+      };
+      const fail = (reason: string): void => {
+        forget();
         reject(new AppError('stream_unavailable', `JetStream did not answer as it should (${reason}).`));
       };
       const onLost = (): void => fail('CONNECTION_CLOSED');
+      const cancelTimeout = this.#clocks.arrivals.after(callTimeoutMs, () => fail('TIMEOUT'));
       if (link.closed) return onLost();
       link.waiting.add(onLost);
-      const cancelTimeout = this.#clocks.arrivals.after(callTimeoutMs, () => fail('TIMEOUT'));
       this.#carry(fate, () => {
         const settle = answerOf(() => {
           if (fate.has('refused')) throw new AppError('stream_unavailable', 'JetStream did not answer as it should (503).');
@@ -169,8 +192,7 @@ export class SimJetStream implements JetStream {
         });
         this.#return(fate, () => {
           if (link.closed) return;
-          cancelTimeout();
-          link.waiting.delete(onLost);
+          forget();
           settle(resolve, reject);
         });
       });

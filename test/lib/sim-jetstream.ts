@@ -3,11 +3,11 @@
 // is sent may be carried out at any later time, also twice; consumers die without a word; reads may be answered by a server that leads no more.
 import { AppError } from '../../common/errors.ts';
 import type { Clock } from '../../sidecar/ports.ts';
-import type { Answer, ConsumerSign, StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
-import { SimConsumer } from './sim-consumer.ts';
+import type { Answer, StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
+import { SimConsumer, type SimConsumerWay } from './sim-consumer.ts';
 import { SimContent } from './sim-content.ts';
 import { SimFaults, type Fate, type SimWeather } from './sim-faults.ts';
-import { SimJetStream } from './sim-jetstream-client.ts';
+import { SimJetStream, type SimServer } from './sim-jetstream-client.ts';
 
 /** Messages that a server which leads no more may lack. */
 const maxStaleMessages = 5;
@@ -28,9 +28,11 @@ export interface SimServerOptions extends SimWeather {
   /** 1: what is taken is stored. 3: it goes to the other servers first. */
   readonly replicas?: 1 | 3;
   readonly maxMessageBytes?: number;
+  /** A message stands in the stream now. */
+  readonly onStored?: (seq: number, bytes: Uint8Array) => void;
 }
 
-export class SimJetStreamServer {
+export class SimJetStreamServer implements SimServer {
   readonly faults: SimFaults;
   readonly #options: SimServerOptions;
   #content: SimContent | null = null;
@@ -75,18 +77,22 @@ export class SimJetStreamServer {
 
   start(): void {
     this.#available = true;
-    for (const client of this.#clients) client.heal();
+    for (const client of this.#clients) client.reconnect();
   }
 
   /** Another server leads the stream. */
   changeLeader(): void {
     this.#resolveProposals();
-    for (const consumer of this.#consumers) if (this.#options.random() < 0.5) consumer.stall();
+    for (const consumer of this.#consumers) if (this.faults.happens(0.5)) consumer.stall();
   }
 
-  /** Messages behind `lastSeq` are gone; their sequences will be used again. Consumers live on and know nothing of it. */
-  loseEnd(lastSeq: number): void {
+  /**
+   * Messages behind `lastSeq` are gone; their sequences will be used again. A server begins its consumers anew when that happens, so that ours
+   * bring nothing more. That one lives on was never seen; what would become of its reader can be tried all the same.
+   */
+  loseEnd(lastSeq: number, consumersLive = false): void {
     this.#replace(this.#content?.upTo(lastSeq) ?? null);
+    if (!consumersLive) this.stallConsumers();
   }
 
   remove(): void {
@@ -120,7 +126,7 @@ export class SimJetStreamServer {
   take(fate: Fate, subject: string, bytes: Uint8Array, expectedSeq: number, answer: (answer: Answer) => void): void {
     const content = this.#content;
     if (fate.has('refused')) {
-      const code = this.#options.random() < 0.5 ? noResponders : clusterNotAvailable;
+      const code = this.faults.happens(0.5) ? noResponders : clusterNotAvailable;
       return answer({ kind: 'refused', code, description: 'no leader' });
     }
     // Nobody listens on the subject.
@@ -156,11 +162,7 @@ export class SimJetStreamServer {
     this.#content.purge(beforeSeq, subject);
   }
 
-  consumer(
-    fate: Fate,
-    startSeq: number,
-    way: { readonly arrivals: Pick<Clock, 'after'>; readonly linked: () => boolean; readonly onSign: (sign: ConsumerSign) => void },
-  ): SimConsumer {
+  consumer(fate: Fate, startSeq: number, way: SimConsumerWay): SimConsumer {
     const view = this.#view(fate);
     if (view === null) throw new AppError('stream_unavailable', 'JetStream did not answer as it should (stream not found).');
     const stale = fate.has('stale');
@@ -188,8 +190,7 @@ export class SimJetStreamServer {
     }
     for (const first of this.#proposals.splice(0, at + 1)) {
       if (content.ends.lastSeq !== first.expectedSeq) continue;
-      const seq = content.append(first.subject, first.bytes);
-      first.answer({ kind: 'stored', seq });
+      first.answer({ kind: 'stored', seq: this.#store(content, first) });
     }
     for (const consumer of this.#consumers) consumer.pump();
   }
@@ -197,8 +198,14 @@ export class SimJetStreamServer {
   /** Some of what is under way is stored, the rest is gone; nobody is told. */
   #resolveProposals(): void {
     const kept = Math.floor(this.#options.random() * (this.#proposals.length + 1));
-    for (const { subject, bytes, expectedSeq } of this.#proposals.splice(0).slice(0, kept))
-      if (this.#content?.ends.lastSeq === expectedSeq) this.#content.append(subject, bytes);
+    for (const proposal of this.#proposals.splice(0).slice(0, kept))
+      if (this.#content?.ends.lastSeq === proposal.expectedSeq) this.#store(this.#content, proposal);
+  }
+
+  #store(content: SimContent, { subject, bytes }: Proposal): number {
+    const seq = content.append(subject, bytes);
+    this.#options.onStored?.(seq, bytes);
+    return seq;
   }
 
   #view(fate: Fate): SimContent | null {

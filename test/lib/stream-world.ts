@@ -1,28 +1,38 @@
 // A log stream with the world around it, real or simulated, and what a test can do to that world; and a reader that notes what it is told.
 import { pino } from 'pino';
-import { logSubject, streamName } from '../../common/names.ts';
+import { logSubject, snapshotStreamName, snapshotSubjects, streamName } from '../../common/names.ts';
 import { systemClock } from '../../sidecar/clock.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { LogStream, StreamEvent } from '../../sidecar/ports.ts';
-import { connectNats, type NatsLink } from '../../sidecar/stream/connection.ts';
+import type { LogStream, SnapshotStore, StreamEvent } from '../../sidecar/ports.ts';
+import { connectNats } from '../../sidecar/stream/connection.ts';
+import type { JetStream } from '../../sidecar/stream/jetstream-port.ts';
 import { createJetStream } from '../../sidecar/stream/jetstream.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
+import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
 import { eventually } from './eventually.ts';
 import { fastClock } from './fast-clock.ts';
 import { NatsAdmin } from './nats-admin.ts';
 import { NatsProxy } from './nats-proxy.ts';
 import { NatsServer } from './nats-server.ts';
 import { SimJetStreamServer } from './sim-jetstream.ts';
+import { seededRandom } from './virtual-clock.ts';
 
 export const sampleStream = streamName('space', 'sample');
-const subject = logSubject('space', 'sample');
+export const sampleSubject = logSubject('space', 'sample');
 export const withinMs = 15_000;
 /** Of the simulated server. */
 const timesFaster = 20;
 const log = pino({ level: 'silent' });
 
 export interface StreamWorld {
+  readonly subject: string;
   open(mayCreate: boolean): LogStream;
+  /** The calls below the log, on its stream. */
+  openJetStream(): JetStream;
+  /** The snapshots of the same cluster, on a stream of their own. */
+  openSnapshots(): SnapshotStore;
+  /** How many messages that stream holds. */
+  snapshotMessages(): Promise<number>;
   loseNextFrame(): void;
   loseNextAnswer(): void;
   stop(): Promise<void>;
@@ -32,20 +42,21 @@ export interface StreamWorld {
   restore(): Promise<void>;
   purge(beforeSeq: number): Promise<void>;
   remove(): Promise<void>;
+  removeConsumers(): Promise<number>;
   drop(): Promise<void>;
 }
 
 /** A client of its own, with its own connection. */
 export function openOnNats(
   url: string,
-  { mayCreate = true, replicas = 1 } = {},
-): { stream: LogStream; link: NatsLink; close: () => Promise<void> } {
+  { mayCreate = true, replicas = 1, name = sampleStream, subject = sampleSubject } = {},
+): { stream: LogStream; jetstream: JetStream; close: () => Promise<void> } {
   const link = connectNats({ url, name: 'test', credentialsDirectory: null, caFile: null, log });
-  const jetstream = createJetStream(link, { name: sampleStream, subjects: [subject], replicas });
-  const stream = createLogStream({ jetstream, stream: sampleStream, subject, mayCreate, clock: systemClock, sha256, log });
+  const jetstream = createJetStream(link, { name, subjects: [subject], replicas });
+  const stream = createLogStream({ jetstream, stream: name, subject, mayCreate, clock: systemClock, sha256, log });
   return {
     stream,
-    link,
+    jetstream,
     async close() {
       stream.close();
       await link.close();
@@ -53,22 +64,65 @@ export function openOnNats(
   };
 }
 
-/** One real server, or three that make a cluster; clients reach the first of them. */
-export async function natsWorld(replicas: 1 | 3): Promise<StreamWorld> {
+/** The servers of several worlds, one after the other. */
+export interface StreamServers {
+  /** A world whose stream does not exist yet. */
+  world(): Promise<StreamWorld>;
+  drop(): Promise<void>;
+}
+
+/** One real server, or three that make a cluster. */
+export async function natsServers(replicas: 1 | 3): Promise<StreamServers> {
   const servers = replicas === 1 ? [await NatsServer.start()] : await NatsServer.startCluster(replicas);
+  let worlds = 0;
+  return {
+    world: () => natsWorld(servers, `sample-${String((worlds += 1))}`),
+    async drop() {
+      await Promise.all(servers.map((server) => server.drop()));
+    },
+  };
+}
+
+export const simServers = async (replicas: 1 | 3): Promise<StreamServers> => ({
+  world: () => simWorld(replicas),
+  drop: async () => undefined,
+});
+
+/** Clients reach the first server. */
+async function natsWorld(servers: readonly NatsServer[], cluster: string): Promise<StreamWorld> {
+  const [name, subject] = [streamName('space', cluster), logSubject('space', cluster)];
   const [first] = servers as [NatsServer];
+  const replicas = servers.length;
   const proxy = await NatsProxy.start(first.address);
-  const admin = new NatsAdmin(first.url, sampleStream);
+  const admin = new NatsAdmin(first.url, name);
   const closes: (() => Promise<void>)[] = [];
   const each = async (deed: (server: NatsServer) => Promise<void>): Promise<void> => {
     await Promise.all(servers.map(deed));
   };
   return {
+    subject,
     open(mayCreate) {
-      const opened = openOnNats(proxy.url, { mayCreate, replicas });
+      const opened = openOnNats(proxy.url, { mayCreate, replicas, name, subject });
       closes.push(opened.close);
       return opened.stream;
     },
+    openJetStream() {
+      const opened = openOnNats(proxy.url, { mayCreate: false, replicas, name, subject });
+      closes.push(opened.close);
+      return opened.jetstream;
+    },
+    openSnapshots() {
+      const link = connectNats({ url: proxy.url, name: 'test', credentialsDirectory: null, caFile: null, log });
+      const subjects = snapshotSubjects('space', cluster);
+      const jetstream = createJetStream(link, { name: snapshotStreamName('space', cluster), subjects, replicas });
+      const store = createSnapshotStore({ jetstream, subjects, clock: systemClock, sha256, log });
+      closes.push(async () => {
+        store.close();
+        await link.close();
+      });
+      return store;
+    },
+    snapshotMessages: () => new NatsAdmin(first.url, snapshotStreamName('space', cluster)).messages(),
     loseNextFrame() {
       proxy.loseNextMessage();
     },
@@ -89,41 +143,56 @@ export async function natsWorld(replicas: 1 | 3): Promise<StreamWorld> {
     },
     purge: (beforeSeq) => admin.purge(beforeSeq),
     remove: () => admin.remove(),
+    removeConsumers: () => admin.removeConsumers(),
     async drop() {
       for (const close of closes) await close();
       await proxy.close();
-      await each((server) => server.drop());
     },
   };
 }
 
 /** The simulated server, without any fault but those that a test asks for. */
-export async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
+async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
   const clock = fastClock(timesFaster);
-  const server = new SimJetStreamServer({ clock, random: Math.random, replicas });
+  const random = seededRandom(1);
+  const server = new SimJetStreamServer({ clock, random, replicas });
+  const snapshots = new SimJetStreamServer({ clock, random, replicas });
+  const both = [server, snapshots];
   const closes: (() => void)[] = [];
   let saved = server.content;
   return {
+    subject: sampleSubject,
+    openJetStream: () => server.open(),
     open(mayCreate) {
       const jetstream = server.open();
-      const stream = createLogStream({ jetstream, stream: sampleStream, subject, mayCreate, clock, sha256, log });
+      const stream = createLogStream({ jetstream, stream: sampleStream, subject: sampleSubject, mayCreate, clock, sha256, log });
       closes.push(() => {
         stream.close();
         jetstream.close();
       });
       return stream;
     },
+    openSnapshots() {
+      const jetstream = snapshots.open();
+      const store = createSnapshotStore({ jetstream, subjects: snapshotSubjects('space', 'sample'), clock, sha256, log });
+      closes.push(() => {
+        store.close();
+        jetstream.close();
+      });
+      return store;
+    },
+    snapshotMessages: async () => snapshots.content?.messages ?? 0,
     loseNextFrame() {
-      server.faults.script('send', 'requestLost');
+      both.forEach(({ faults }) => faults.script('send', 'requestLost'));
     },
     loseNextAnswer() {
-      server.faults.script('send', 'answerLost');
+      both.forEach(({ faults }) => faults.script('send', 'answerLost'));
     },
     async stop() {
-      server.stop();
+      both.forEach((one) => one.stop());
     },
     async start() {
-      server.start();
+      both.forEach((one) => one.start());
     },
     async save() {
       saved = server.content?.copy() ?? null;
@@ -139,6 +208,7 @@ export async function simWorld(replicas: 1 | 3): Promise<StreamWorld> {
     async remove() {
       server.remove();
     },
+    removeConsumers: async () => server.forgetConsumers(409),
     async drop() {
       for (const close of closes) close();
     },
