@@ -239,7 +239,8 @@ export class Runtime {
       if (generation !== this.#readerGeneration || member !== this.#member) return;
       if (event.kind === 'frame') this.input({ kind: 'streamFrame', seq: event.seq, bytes: event.bytes });
       else if (event.kind === 'restarted') this.input({ kind: 'streamRestarted' });
-      else if (event.kind !== 'purged') this.input({ kind: 'stream', problem: event.kind === 'connected' ? null : event.reason });
+      else if (event.kind === 'purged') this.input({ kind: 'streamPurged', firstSeq: event.firstSeq });
+      else this.input({ kind: 'stream', problem: event.kind === 'connected' ? null : event.reason });
     };
     // A disk that is slower than the network sets the pace.
     this.#ports.stream.read(afterSeq, hash, onEvent, () => this.#journalDrained);

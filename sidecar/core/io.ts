@@ -45,6 +45,8 @@ export type Input =
   | { readonly kind: 'persisted'; readonly token: number }
   | { readonly kind: 'streamFrame'; readonly seq: number; readonly bytes: Uint8Array }
   | { readonly kind: 'streamRestarted' }
+  /** The messages before this one were purged: reading goes on there. */
+  | { readonly kind: 'streamPurged'; readonly firstSeq: number }
   | { readonly kind: 'lastSeq'; readonly token: number; readonly seq: number | null }
   | { readonly kind: 'published'; readonly token: number; readonly seq: number | null }
   | { readonly kind: 'fetched'; readonly token: number; readonly frames: readonly Uint8Array[] }

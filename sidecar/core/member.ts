@@ -76,6 +76,10 @@ function dispatch(m: Member, input: Input): void {
       onStreamRestarted(m);
       // A leader whose stream lost frames fills it again by a new claim.
       return stepDown(m, 'the stream lost messages', true);
+    case 'streamPurged':
+      // Also when nothing is left: the next message stands at `firstSeq`. What is lacking is told by the chain.
+      m.reader.seq = Math.max(m.reader.seq, input.firstSeq - 1);
+      return;
     case 'lastSeq':
       return onLastSeq(m, input.token, input.seq);
     case 'published':

@@ -18,8 +18,8 @@ import {
   type NatsConnection,
   type StreamConfig,
 } from 'nats';
-import { z } from 'zod';
 import { AppError } from '../../common/errors.ts';
+import { parseDelivery, parsePublishAnswer } from './server-answer.ts';
 import { natsReason, neededPayloadBytes, subscribe, type NatsLink } from './connection.ts';
 import {
   heartbeatMs,
@@ -72,38 +72,18 @@ const streamConfig = ({ name, subjects, replicas }: StreamSettings): Partial<Str
   allow_direct: false,
 });
 
-const answerSchema = z.object({
-  stream: z.string().optional(),
-  seq: z.number().optional(),
-  error: z.object({ err_code: z.number().optional(), description: z.string().optional() }).optional(),
-});
-
 /** `null` when it is no answer of this stream. */
 function parseAnswer(message: Msg, stream: string): Answer | null {
   const status = message.headers?.code ?? 0;
   if (status !== 0) return { kind: 'refused', code: status, description: 'nobody answers for the stream' };
-  const parsed = answerSchema.safeParse(parseJson(message));
-  if (!parsed.success) return null;
-  const { seq, error } = parsed.data;
-  if (error !== undefined) return { kind: 'refused', code: error.err_code ?? 0, description: error.description ?? '' };
-  // Another stream that takes the same subject answers, too.
-  return seq !== undefined && parsed.data.stream === stream ? { kind: 'stored', seq } : null;
+  return parsePublishAnswer(message.data, stream);
 }
 
-function parseJson(message: Msg): unknown {
-  try {
-    return message.json();
-  } catch {
-    return null;
-  }
-}
-
-/** The reply subject is `$JS.ACK.<stream>.<consumer>.<delivered>.<streamSeq>.<consumerSeq>.<time>.<pending>`, or with domain and account before the stream and perhaps a random token at the end. */
+/** A delivery that does not say where it stands counts as one that was lost. */
 function parseSign(message: Msg, inbox: string): ConsumerSign {
   if (message.subject === inbox) return { kind: 'status', code: message.headers?.code ?? 0 };
-  const tokens = (message.reply ?? '').split('.');
-  const at = tokens.length === 9 ? 5 : 7;
-  return { kind: 'message', streamSeq: Number(tokens[at]), consumerSeq: Number(tokens[at + 1]), bytes: message.data };
+  const { streamSeq, consumerSeq } = parseDelivery(message.reply ?? '') ?? { streamSeq: 0, consumerSeq: 0 };
+  return { kind: 'message', streamSeq, consumerSeq, bytes: message.data };
 }
 
 const apiCode = (error: unknown): number | undefined => (error instanceof NatsError ? error.api_error?.err_code : undefined);
