@@ -112,7 +112,7 @@ export class ActingCluster {
       session: randomUUID(),
       role: 'member',
       incarnation: `disk-of-${pod}`,
-      voter: false,
+      voter: true,
       voters: [],
       phase: 'Waiting',
       clusterId: null,
