@@ -32,15 +32,21 @@ export class ApiServer {
   statusVersion = 1;
   readonly #world: World;
   readonly #watchers = new Set<() => void>();
+  readonly #leaseWatchers = new Set<() => void>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  /** Told of each change that is news to the operator and to the members. */
-  watch(onChange: () => void): () => void {
+  /** Told of each change that is news to the operator: a renewal is none. */
+  watch(onChange: () => void): void {
     this.#watchers.add(onChange);
-    return () => this.#watchers.delete(onChange);
+  }
+
+  /** Told of each write of the leader Lease. */
+  watchLease(onChange: () => void): () => void {
+    this.#leaseWatchers.add(onChange);
+    return () => this.#leaseWatchers.delete(onChange);
   }
 
   delayMs(): number {
@@ -54,9 +60,11 @@ export class ApiServer {
   /** Of the holder. False when the version is not the present one. */
   writeHolder(holder: string, version: string, wallMs: number): boolean {
     if (version !== this.lease.version && !this.forgetful) return false;
-    if (holder !== this.lease.holder) this.acquiredAtMs = wallMs;
+    const moves = holder !== this.lease.holder;
+    if (moves) this.acquiredAtMs = wallMs;
     this.renewal += 1;
     this.#setLease({ holder });
+    if (moves) this.#tell();
     return true;
   }
 
@@ -64,6 +72,7 @@ export class ApiServer {
   freeLease(version: string, round: StartRound | null): boolean {
     if (version !== this.lease.version) return false;
     this.#setLease({ holder: '', ...(round === null ? {} : { round }) });
+    this.#tell();
     return true;
   }
 
@@ -89,7 +98,7 @@ export class ApiServer {
 
   #setLease(change: Partial<LeaseRecord>): void {
     this.lease = { ...this.lease, ...change, version: String(Number(this.lease.version) + 1) };
-    this.#tell();
+    for (const watcher of this.#leaseWatchers) watcher();
   }
 
   #tell(): void {

@@ -22,7 +22,7 @@ export interface HistoryEntry {
 }
 
 const maxAttempts = 5;
-const retryPauseMs = 300;
+const retryPauseMs = 600;
 /** Every call is answered within this time, whatever happens, unless its process ends or stands still. */
 const answerLimitMs = 30_000;
 

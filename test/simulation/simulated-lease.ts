@@ -37,7 +37,7 @@ export class SimulatedLease implements LeaderLease {
       this.#shownVersion = Number(lease.version);
       onRecord(lease);
     };
-    this.close = api.watch(() => {
+    this.close = api.watchLease(() => {
       if (this.#isDue) return;
       this.#isDue = true;
       scheduler.after(api.delayMs(), 'leaseWatch', this.#where, show);

@@ -19,6 +19,9 @@ import { complain, type Violation, type World } from './world.ts';
 /** From the end of the last fault until all is equal. */
 const convergenceLimitMs = 90_000;
 const lookMs = 200;
+const shownStackFrames = 10;
+/** A run has some thousand. */
+const maxSteps = 100_000;
 
 export interface RunResult {
   readonly seed: number;
@@ -37,6 +40,8 @@ export async function simulate(
   changes: SwarmChanges = {},
   write: ((line: string) => void) | null = null,
 ): Promise<RunResult> {
+  // Refusals are answers here, thousands of them: where each was made is of use to a reader only.
+  Error.stackTraceLimit = write === null ? 0 : shownStackFrames;
   const chance = new Chance(seed);
   const swarm = drawSwarm(chance, changes);
   const world = createWorld(chance, swarm, new Trace(write));
@@ -118,7 +123,10 @@ async function run(world: World): Promise<HistoryEntry[]> {
     };
     look();
   });
-  await scheduler.run(() => isOver || world.violation !== null);
+  await scheduler.run(() => {
+    if (scheduler.steps > maxSteps) complain(world, 'I10', `more than ${String(maxSteps)} things happen: somebody asks without end`);
+    return isOver || world.violation !== null;
+  });
   if (world.violation === null) {
     judgeStates(world);
     world.oracles.conclude();
