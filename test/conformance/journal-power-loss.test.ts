@@ -161,4 +161,22 @@ describe.each([1, 4])('power lost anywhere, with up to %d steps unanswered', (at
     },
     testTimeoutMs,
   );
+
+  test(
+    'after a process was killed there: what the next one found is built on, so it is durable (I2)',
+    async () => {
+      const whole = new VolatileDisk();
+      await run(whole, atOnce);
+      for (let stop = 1; stop <= whole.operations; stop += 1) {
+        const disk = new VolatileDisk();
+        disk.stopBefore = stop;
+        await run(disk, atOnce);
+        disk.stopBefore = Infinity;
+        const { hashes, journal } = await openOn(disk);
+        const again = await openOn(disk.afterPowerLoss({ kind: 'none' }));
+        expect({ hashes: again.hashes, promise: again.journal.promise }).toEqual({ hashes, promise: journal.promise });
+      }
+    },
+    testTimeoutMs,
+  );
 });

@@ -1,0 +1,39 @@
+// What a lost stream once left the core in: found by the simulator, told as stories.
+import { describe, expect, test } from '@jest/globals';
+import { noEpoch } from '../../common/position.ts';
+import { MemberWorld } from '../lib/member-world.ts';
+import { agree, running, write } from '../lib/member-stories.ts';
+
+describe('a stream that was lost', () => {
+  test('before the leader had read its own claim back is read anew, and the leader leads again', () => {
+    const world = new MemberWorld(1);
+    world.stalled.add('m-0');
+    world.start('m-0');
+    world.run(1000);
+    world.openRound('m-0');
+    world.until('m-0 leads', () => world.leader() === 'm-0');
+    world.loseStreamAfter(0);
+    world.stalled.clear();
+    world.submit('m-0', 'key', 'value');
+    world.until('it has stepped down', () => world.leader() === null);
+    world.until('it leads again', () => world.leader() === 'm-0', 5000);
+    write(world, 1);
+  });
+
+  test('leaves a log without the high-water mark to be completed from a member that came after the round was opened', () => {
+    const world = running();
+    write(world, 3);
+    world.until('all agree', () => agree(world));
+    const { epoch, index, uid, hash } = world.member('m-0').log.position();
+    for (const { pod } of world.nodes) world.crash(pod);
+    Object.assign(world.node('m-2'), { frames: [], promise: noEpoch });
+    world.loseStreamAfter(0);
+    world.start('m-2');
+    world.run(1000);
+    world.openRound('m-2', { epoch, uid, index, hash });
+    // They were not counted, so that they may not stand themselves.
+    for (const pod of ['m-0', 'm-1']) world.start(pod);
+    world.until('m-2 leads', () => world.leader() === 'm-2');
+    expect(world.member('m-2').store.uid).toBe(3);
+  });
+});
