@@ -76,6 +76,12 @@ export class ApiServer {
     return true;
   }
 
+  /** Somebody else wrote it. */
+  giveLease(holder: string): void {
+    this.#setLease({ holder });
+    this.#tell();
+  }
+
   writeStatus(status: ControlClusterStatus, version: number): boolean {
     if (version !== this.statusVersion) return false;
     this.status = status;

@@ -15,6 +15,8 @@ function standingOf(world: World, { process }: Host): Standing {
   return report.phase === 'Blocked' && report.reason === 'Diverged' && world.swarm.divergedMember === 'Block' ? 'blocked' : 'not yet';
 }
 
+export const isLed = (world: World): boolean => world.hosts.some(({ process }) => process?.phase === 'Leading');
+
 /** One leads, and all others follow. */
 export function isSettled(world: World): boolean {
   const leading = world.hosts.filter(({ process }) => process?.control?.report().phase === 'Leading');

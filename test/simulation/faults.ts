@@ -5,8 +5,19 @@ import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
 import type { SimulatedOperator } from './simulated-operator.ts';
 
-const maxDurationMs = 8000;
-const maxDownMs = 4000;
+/** `allDown` never leaves a majority. */
+const takesOut: ReadonlySet<FaultKind> = new Set([
+  'kill',
+  'powerLoss',
+  'allDown',
+  'podDeleted',
+  'stop',
+  'pause',
+  'natsCut',
+  'syncFails',
+  'partition',
+]);
+const maxDownMs = 2500;
 const handOverLimitMs = 4000;
 
 export class Faults {
@@ -18,27 +29,43 @@ export class Faults {
   constructor(world: World, operator: SimulatedOperator) {
     this.#world = world;
     this.#operator = operator;
-    if (world.swarm.faults.length > 0) this.#nextLater();
   }
 
-  #nextLater(): void {
+  begin(): void {
+    if (this.#world.swarm.faults.length > 0) this.#next();
+  }
+
+  #next(): void {
     const { scheduler, chance, swarm } = this.#world;
     scheduler.later(chance.between(0, 2 * swarm.faultGapMs), 'fault', () => {
       if (this.#isOver) return;
+      this.#next();
       const kind = chance.pick(swarm.faults);
-      const host = chance.pick(this.#world.hosts);
+      const host = this.#pickHost();
+      if (swarm.keepsMajority && takesOut.has(kind) && !this.#canSpare(host)) return;
       count(this.#world, `fault: ${kind}`);
       this.#world.trace.say(scheduler.nowMs, '***', `${kind} ${host.pod}`);
       inject[kind](this.#act(host));
-      this.#nextLater();
     });
   }
 
+  #pickHost(): Host {
+    const { chance, swarm, hosts } = this.#world;
+    const leading = hosts.filter(({ process }) => process?.phase === 'Leading');
+    return leading.length > 0 && chance.happens(swarm.leaderShare) ? chance.pick(leading) : chance.pick(hosts);
+  }
+
+  #canSpare(host: Host): boolean {
+    const { hosts, swarm } = this.#world;
+    const out = hosts.filter((each) => each.kind === 'member' && (each === host || each.isOut));
+    return 2 * out.length < swarm.members;
+  }
+
   #act(host: Host): Act {
-    const { scheduler, chance } = this.#world;
+    const { scheduler, chance, swarm } = this.#world;
     const whileLasts = (begin: () => void, end: () => void): void => {
       begin();
-      scheduler.later(chance.between(10, maxDurationMs), 'faultEnds', () => {
+      scheduler.later(chance.between(10, 2 * swarm.faultLastsMs), 'faultEnds', () => {
         if (!this.#isOver) end();
       });
     };
@@ -79,6 +106,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   kill: (act) => down(act, true),
   powerLoss: (act) => down(act, false),
   allDown: (act) => {
+    if (act.world.swarm.keepsMajority) return;
     const keepsPower = act.world.chance.happens(0.5);
     for (const host of act.world.hosts) down({ ...act, host }, keepsPower);
   },
@@ -119,8 +147,8 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       );
     }
   },
-  partition: ({ world, whileLasts }) => {
-    const side = new Set(world.chance.some(world.hosts, 0.5));
+  partition: ({ world, host, whileLasts }) => {
+    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(world.chance.some(world.hosts, 0.5));
     const pairs = world.hosts.flatMap((from) => world.hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
     whileLasts(
       () => {
@@ -143,6 +171,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (world.api.away = false),
     );
   },
+  leaseGiven: ({ world, host }) => world.api.giveLease(host.process?.identity ?? ''),
   leaseTwice: ({ world, whileLasts }) => {
     whileLasts(
       () => (world.api.forgetful = true),
@@ -163,7 +192,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   },
   streamLosesEnd: ({ world }) => world.stream.loseEnd(1 + world.chance.below(world.chance.pick([2, 5, 50]))),
   streamLost: ({ world }) => world.stream.lose(),
-  readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, maxDurationMs)),
+  readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, 2 * world.swarm.faultLastsMs)),
   diskFull: ({ host, whileLasts }) => {
     whileLasts(
       () => (host.disk.full = true),

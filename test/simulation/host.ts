@@ -113,6 +113,11 @@ export class Host implements Machine {
     if (this.paused) this.#world.scheduler.resume(this);
   }
 
+  /** It cannot take part now. */
+  get isOut(): boolean {
+    return this.process === null || this.paused || !this.natsReachable;
+  }
+
   setNats(reachable: boolean): void {
     this.natsReachable = reachable;
     this.process?.connectionChanged();

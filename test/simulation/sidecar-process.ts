@@ -2,7 +2,7 @@
 // From its end on nothing that it waits for happens. A defect (a broken invariant that it found itself) ends the run.
 import { pino, type Logger } from 'pino';
 import { isAppError } from '../../common/errors.ts';
-import type { MemberReport } from '../../common/report.ts';
+import { leaseIdentity, type MemberReport } from '../../common/report.ts';
 import { LocalProcess } from '../../sidecar/control-process.ts';
 import { openJournal } from '../../sidecar/journal/journal.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
@@ -74,6 +74,11 @@ export class SidecarProcess {
     if (next === this.#phase) return;
     count(this.#world, `phase: ${this.#phase} -> ${next}`);
     this.#phase = next;
+  }
+
+  /** As the holder of the leader Lease. */
+  get identity(): string {
+    return leaseIdentity(this.#host.pod, this.#host.podUid, this.session);
   }
 
   /** `Starting` before it has said anything. */

@@ -4,7 +4,7 @@ import { drPodName, memberPodName } from '../../common/names.ts';
 import { ApiServer } from './api-server.ts';
 import { Chance } from './chance.ts';
 import { Client, type HistoryEntry } from './client.ts';
-import { describeHosts, isEqual, isSettled, judgeStates } from './convergence.ts';
+import { describeHosts, isEqual, isLed, isSettled, judgeStates } from './convergence.ts';
 import { Faults } from './faults.ts';
 import { Host } from './host.ts';
 import { Network } from './network.ts';
@@ -18,6 +18,7 @@ import { complain, type Violation, type World } from './world.ts';
 
 /** From the end of the last fault until all is equal. */
 const convergenceLimitMs = 90_000;
+const firstLeaderLimitMs = 20_000;
 const lookMs = 200;
 const shownStackFrames = 10;
 /** A run has some thousand. */
@@ -111,18 +112,26 @@ async function run(world: World): Promise<HistoryEntry[]> {
   const clients = Array.from({ length: swarm.clients }, (_, at) => new Client(world, at, () => asking));
   const faults = new Faults(world, operator);
   let isOver = false;
-  scheduler.later(swarm.faultPhaseMs, 'heal', () => {
-    world.trace.say(scheduler.nowMs, '***', 'all faults are over');
-    faults.heal();
-    const sinceMs = scheduler.nowMs;
-    const look = (): void => {
-      if (isSettled(world)) asking = false;
-      if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world)) isOver = true;
-      else if (scheduler.nowMs - sinceMs > convergenceLimitMs) complain(world, 'convergence', describeHosts(world));
-      else scheduler.later(lookMs, 'look', look);
-    };
-    look();
-  });
+  const lookForEnd = (sinceMs: number): void => {
+    if (isSettled(world)) asking = false;
+    if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world)) isOver = true;
+    else if (scheduler.nowMs - sinceMs > convergenceLimitMs) complain(world, 'convergence', describeHosts(world));
+    else scheduler.later(lookMs, 'look', () => lookForEnd(sinceMs));
+  };
+  const begin = (): void => {
+    faults.begin();
+    scheduler.later(swarm.faultPhaseMs, 'heal', () => {
+      world.trace.say(scheduler.nowMs, '***', 'all faults are over');
+      faults.heal();
+      lookForEnd(scheduler.nowMs);
+    });
+  };
+  const beginWhenLed = (): void => {
+    if (isLed(world) || scheduler.nowMs > firstLeaderLimitMs) begin();
+    else scheduler.later(lookMs, 'look', beginWhenLed);
+  };
+  if (swarm.calmStart) beginWhenLed();
+  else begin();
   await scheduler.run(() => {
     if (scheduler.steps > maxSteps) complain(world, 'I10', `more than ${String(maxSteps)} things happen: somebody asks without end`);
     return isOver || world.violation !== null;

@@ -14,6 +14,7 @@ export const faultKinds = [
   'partition',
   'apiCut',
   'apiAway',
+  'leaseGiven',
   'leaseTwice',
   'leaseLate',
   'streamAway',
@@ -29,6 +30,9 @@ export const faultKinds = [
   'diskReplaced',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
+
+/** Each of them ends a leadership sooner or later: without one a run shows little. */
+const unsettling: readonly FaultKind[] = ['kill', 'powerLoss', 'allDown', 'stop', 'pause', 'natsCut', 'partition', 'leaseGiven'];
 
 /** Kinds that the programs do not withstand yet: drawn, and left out unless they are asked for. */
 export const futureFaults: readonly FaultKind[] = ['diskReplaced'];
@@ -62,6 +66,13 @@ export interface Swarm {
   readonly keys: number;
   readonly faults: readonly FaultKind[];
   readonly faultGapMs: number;
+  readonly faultLastsMs: number;
+  /** How often a fault meets the leader, and not whoever. */
+  readonly leaderShare: number;
+  /** The faults wait for the first leader. */
+  readonly calmStart: boolean;
+  /** Faults that take a member out wait while no more than a majority is left. */
+  readonly keepsMajority: boolean;
   readonly faultPhaseMs: number;
 }
 
@@ -91,7 +102,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
       maxMs: chance.pick([1, 5, 50]),
       slowRate: rate(chance, 0.05),
       slowMs: chance.pick([200, 1000, 5000]),
-      lossRate: rate(chance, 0.05),
+      lossRate: rate(chance, chance.pick([0.02, 0.3])),
       doubleRate: rate(chance, 0.05),
     },
     disk: { operationMs: 0.05, syncMs: chance.pick([0.5, 5, 20]) },
@@ -105,9 +116,13 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     clients: chance.pick([1, 2, 3, 4]),
     thinkMs: chance.pick([30, 100, 300]),
     keys: chance.pick([1, 2, 4]),
-    faults: chance.some(faultKinds, faultShare),
-    faultGapMs: chance.pick([200, 600, 1500]),
-    faultPhaseMs: chance.pick([3000, 6000, 12_000]),
+    faults: [...new Set([chance.pick(unsettling), chance.pick(unsettling), ...chance.some(faultKinds, faultShare)])],
+    faultGapMs: chance.pick([200, 500, 1500]),
+    faultLastsMs: chance.pick([300, 1500, 5000, 10_000]),
+    leaderShare: chance.pick([0, 0.5, 0.8]),
+    calmStart: chance.happens(0.75),
+    keepsMajority: chance.happens(0.6),
+    faultPhaseMs: chance.pick([4000, 8000, 12_000]),
   };
   return changed(drawn, changes);
 }
