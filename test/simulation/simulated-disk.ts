@@ -71,7 +71,7 @@ export class SimulatedDisk {
           try {
             resolve(run());
           } catch (error) {
-            reject(error as Error);
+            reject(error);
           }
         });
       });

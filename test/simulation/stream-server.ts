@@ -13,7 +13,7 @@ export class StreamServer {
   exists = false;
   #messages: Uint8Array[] = [];
   /** Ends of the last moments, for a server that does not know yet that it leads no more. */
-  #ends: number[] = [0];
+  readonly #ends: number[] = [0];
   readonly #readers = new Set<(isLoss: boolean) => void>();
 
   /** `onChange` is called after each change; `isLoss` when messages are gone. Returns the way to leave. */
