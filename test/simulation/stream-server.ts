@@ -1,9 +1,5 @@
 // The JetStream servers of a simulation: one stream of messages with its sequences, which may be away, lose its end, or be lost.
 // Sequences are used again after a lost end, as JetStream does. What a client sees of it is in simulated-stream.ts.
-export interface StreamEnd {
-  readonly lastSeq: number;
-}
-
 export type Offer = { readonly kind: 'stored'; readonly seq: number } | { readonly kind: 'wrongLastSequence' };
 
 const keptEnds = 8;

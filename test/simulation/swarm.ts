@@ -35,7 +35,7 @@ export type FaultKind = (typeof faultKinds)[number];
 const unsettling: readonly FaultKind[] = ['kill', 'powerLoss', 'allDown', 'stop', 'pause', 'natsCut', 'partition', 'leaseGiven'];
 
 /** Kinds that the programs do not withstand yet: drawn, and left out unless they are asked for. */
-export const futureFaults: readonly FaultKind[] = ['diskReplaced'];
+const futureFaults: readonly FaultKind[] = ['diskReplaced'];
 
 export interface Swarm {
   readonly members: number;

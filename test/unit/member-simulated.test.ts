@@ -1,4 +1,4 @@
-// What a lost stream once left the core in: found by the simulator, told as stories.
+// What the simulator found in the core, told as stories: lost streams, and words of leaders that came late.
 import { describe, expect, test } from '@jest/globals';
 import { noEpoch } from '../../common/position.ts';
 import { MemberWorld } from '../lib/member-world.ts';
@@ -36,4 +36,22 @@ describe('a stream that was lost', () => {
     world.until('m-2 leads', () => world.leader() === 'm-2');
     expect(world.member('m-2').store.uid).toBe(3);
   });
+});
+
+test('a member that the late word of a leader has blocked waits for a start round with all others when no more is heard', () => {
+  const world = running();
+  write(world, 3);
+  world.until('all agree', () => agree(world));
+  const position = world.member('m-0').log.position(1);
+  for (const { pod } of world.nodes) world.crash(pod);
+  world.node('m-0').frames.pop();
+  for (const pod of ['m-0', 'm-2']) world.start(pod);
+  const beat = { kind: 'heartbeat', from: 'm-0', clusterId: 'cluster', opened: true, round: 0 } as const;
+  world.tell('m-2', { ...beat, epoch: position.epoch, position, acknowledged: position });
+  world.until('m-2 is blocked', () => world.phase('m-2') === 'Blocked');
+  world.until('m-2 waits', () => world.phase('m-2') === 'Waiting', 8000);
+  world.start('m-1');
+  world.run(1000);
+  world.openRound('m-2');
+  world.until('m-2 leads', () => world.leader() === 'm-2');
 });
