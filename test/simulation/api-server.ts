@@ -19,8 +19,8 @@ export interface MemberLease {
 
 export class ApiServer {
   away = false;
-  /** A write on an old version is taken all the same. */
-  forgetful = false;
+  /** Several servers that do not agree: each member is shown its own Lease, and every write is taken. */
+  #torn = false;
   lateMs = 0;
   lease: LeaseRecord = { holder: '', leaseDurationMs, version: '1', round: null };
   /** Grows with each write of the holder, renewals too. */
@@ -57,9 +57,18 @@ export class ApiServer {
     return host.apiReachable && !this.away;
   }
 
+  tear(torn: boolean): void {
+    this.#torn = torn;
+    this.#setLease({});
+  }
+
+  leaseShownTo(host: Host): LeaseRecord {
+    return this.#torn ? { ...this.lease, holder: host.process?.identity ?? '' } : this.lease;
+  }
+
   /** Of the holder. False when the version is not the present one. */
   writeHolder(holder: string, version: string, wallMs: number): boolean {
-    if (version !== this.lease.version && !this.forgetful) return false;
+    if (version !== this.lease.version && !this.#torn) return false;
     const moves = holder !== this.lease.holder;
     if (moves) this.acquiredAtMs = wallMs;
     this.renewal += 1;

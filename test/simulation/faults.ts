@@ -78,7 +78,8 @@ export class Faults {
     const world = this.#world;
     world.network.away = false;
     world.network.mendAll();
-    world.api.away = world.api.forgetful = false;
+    world.api.away = false;
+    world.api.tear(false);
     world.api.lateMs = 0;
     world.stream.setAvailable(true);
     this.#operator.start();
@@ -174,8 +175,8 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   leaseGiven: ({ world, host }) => world.api.giveLease(host.process?.identity ?? ''),
   leaseTwice: ({ world, whileLasts }) => {
     whileLasts(
-      () => (world.api.forgetful = true),
-      () => (world.api.forgetful = false),
+      () => world.api.tear(true),
+      () => world.api.tear(false),
     );
   },
   leaseLate: ({ world, whileLasts }) => {

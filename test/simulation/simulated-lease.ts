@@ -32,7 +32,7 @@ export class SimulatedLease implements LeaderLease {
     const { scheduler, api } = this.#world;
     const show = (): void => {
       this.#isDue = false;
-      const { lease } = api;
+      const lease = api.leaseShownTo(this.#host);
       if (!api.isReachableFrom(this.#host) || Number(lease.version) <= this.#shownVersion) return;
       this.#shownVersion = Number(lease.version);
       onRecord(lease);
@@ -43,7 +43,7 @@ export class SimulatedLease implements LeaderLease {
       scheduler.after(api.delayMs(), 'leaseWatch', this.#where, show);
     });
     const poll = (): void => {
-      onRecord(api.isReachableFrom(this.#host) ? api.lease : null);
+      onRecord(api.isReachableFrom(this.#host) ? api.leaseShownTo(this.#host) : null);
       scheduler.after(pollMs * this.#host.rate, 'leasePoll', this.#where, poll);
     };
     scheduler.after(api.delayMs(), 'leasePoll', this.#where, poll);

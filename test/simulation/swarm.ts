@@ -34,6 +34,19 @@ export type FaultKind = (typeof faultKinds)[number];
 /** Each of them ends a leadership sooner or later: without one a run shows little. */
 const unsettling: readonly FaultKind[] = ['kill', 'powerLoss', 'allDown', 'stop', 'pause', 'natsCut', 'partition', 'leaseGiven'];
 
+/** Kinds that meet in the places where such programs break: two candidates at once, a promise that was not durable, a log that parted. */
+const themes: readonly (readonly FaultKind[])[] = [
+  ['leaseTwice', 'kill', 'oneWayCut'],
+  ['leaseTwice', 'powerLoss', 'diskSlow'],
+  ['leaseTwice', 'partition', 'pause'],
+  ['leaseGiven', 'streamLosesEnd', 'readerStall'],
+  ['leaseGiven', 'streamLosesEnd', 'partition', 'kill'],
+  ['leaseGiven', 'partition', 'diskSlow', 'powerLoss'],
+  ['streamLost', 'allDown', 'powerLoss', 'streamAway'],
+  ['streamLosesEnd', 'syncFails', 'diskFull', 'leaseGiven'],
+  ['diskSlow', 'kill', 'powerLoss', 'streamLosesEnd'],
+];
+
 /** Kinds that the programs do not withstand yet: drawn, and left out unless they are asked for. */
 const futureFaults: readonly FaultKind[] = ['diskReplaced'];
 
@@ -89,7 +102,6 @@ export interface SwarmChanges {
 const rate = (chance: Chance, max: number): number => (chance.happens(0.5) ? 0 : chance.between(0, max));
 
 export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
-  const faultShare = chance.pick([0.1, 0.2, 0.2, 0.4, 0.8]);
   const drawn: Swarm = {
     members: chance.pick([1, 3, 3, 3, 3, 3, 3, 5]),
     replicas: chance.pick([0, 0, 0, 1, 2]),
@@ -116,7 +128,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     clients: chance.pick([1, 2, 3, 4]),
     thinkMs: chance.pick([30, 100, 300]),
     keys: chance.pick([1, 2, 4]),
-    faults: [...new Set([chance.pick(unsettling), chance.pick(unsettling), ...chance.some(faultKinds, faultShare)])],
+    faults: drawFaults(chance),
     faultGapMs: chance.pick([200, 500, 1500]),
     faultLastsMs: chance.pick([300, 1500, 5000, 10_000]),
     leaderShare: chance.pick([0, 0.5, 0.8]),
@@ -125,6 +137,13 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     faultPhaseMs: chance.pick([4000, 8000, 12_000]),
   };
   return changed(drawn, changes);
+}
+
+function drawFaults(chance: Chance): FaultKind[] {
+  const drawn = chance.happens(0.5)
+    ? [...chance.pick(themes), ...chance.some(faultKinds, 0.1)]
+    : [chance.pick(unsettling), chance.pick(unsettling), ...chance.some(faultKinds, chance.pick([0.1, 0.2, 0.4, 0.8]))];
+  return [...new Set(drawn)];
 }
 
 function changed(drawn: Swarm, { without = [], only = faultKinds, faultPhaseMs, clients, calmNetwork, withFuture }: SwarmChanges): Swarm {
