@@ -3,7 +3,9 @@
 import { drPodName, memberPodName } from '../../common/names.ts';
 import { ApiServer } from './api-server.ts';
 import { Chance } from './chance.ts';
-import { Client, type HistoryEntry } from './client.ts';
+import { checkLinearizable } from '../lib/linearizability.ts';
+import type { Attempt } from '../lib/client-history.ts';
+import { Client } from './client.ts';
 import { describeHosts, isEqual, isLed, isSettled, judgeStates } from './convergence.ts';
 import { Faults } from './faults.ts';
 import { Host } from './host.ts';
@@ -14,7 +16,7 @@ import { clusterName, SimulatedOperator } from './simulated-operator.ts';
 import { StreamServer } from './stream-server.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
-import { complain, type Violation, type World } from './world.ts';
+import { complain, count, type Violation, type World } from './world.ts';
 
 /** From the end of the last fault until all is equal. */
 const convergenceLimitMs = 90_000;
@@ -33,7 +35,6 @@ export interface RunResult {
   readonly simulatedMs: number;
   readonly acknowledgedUid: number;
   readonly counts: ReadonlyMap<string, number>;
-  readonly history: readonly HistoryEntry[];
 }
 
 export async function simulate(
@@ -51,7 +52,7 @@ export async function simulate(
   };
   process.on('unhandledRejection', onRejection);
   try {
-    const history = await run(world);
+    await run(world);
     const { scheduler, trace, oracles, counts, violation } = world;
     const { steps, nowMs } = scheduler;
     return {
@@ -63,7 +64,6 @@ export async function simulate(
       simulatedMs: nowMs,
       acknowledgedUid: oracles.acknowledged.uid,
       counts,
-      history,
     };
   } finally {
     process.off('unhandledRejection', onRejection);
@@ -100,7 +100,7 @@ function createWorld(chance: Chance, swarm: Swarm, trace: Trace): World {
   return world;
 }
 
-async function run(world: World): Promise<HistoryEntry[]> {
+async function run(world: World): Promise<void> {
   const { scheduler, swarm, chance } = world;
   const operator = new SimulatedOperator(world);
   operator.start();
@@ -139,8 +139,19 @@ async function run(world: World): Promise<HistoryEntry[]> {
   if (world.violation === null) {
     judgeStates(world);
     world.oracles.conclude();
+    judgeHistory(
+      world,
+      clients.flatMap(({ history }) => history),
+    );
   }
   for (const host of world.hosts) host.process?.end();
   world.trace.mixText(String(world.oracles.acknowledged.tip?.hash));
-  return clients.flatMap(({ history }) => history);
+}
+
+/** What the clients were told fits one order of single operations, whatever the log says. */
+function judgeHistory(world: World, history: readonly Attempt[]): void {
+  if (world.swarm.durability === 'Leader') return;
+  const verdict = checkLinearizable(history);
+  count(world, `history: ${verdict.kind}`);
+  if (verdict.kind === 'violation') complain(world, 'linearizability', `${verdict.key}: ${verdict.detail}`);
 }
