@@ -104,7 +104,7 @@ export class Client {
       if (linearizably) oracles.readLinearizably(host.pod, uid, beforeUid);
       oracles.readKey(host.pod, key, uid, found);
       count(this.#world, linearizably ? 'client: linearizable read' : 'client: local read');
-      const value = found === undefined ? null : String(found.value);
+      const value = found === undefined ? null : JSON.stringify(found.value);
       if (attempt !== null) this.#answered(attempt, { kind: 'value', value, ...(found === undefined ? {} : { uid: found.uid }) });
     };
     this.#settle(host, work(), (error) => {
@@ -126,7 +126,7 @@ export class Client {
     const conditional = condition === null ? {} : { condition };
     const deletes = chance.happens(0.2);
     const operation = deletes ? { delete: { key } } : { put: { key, value } };
-    const op: KeyOperation = deletes ? { kind: 'delete', ...conditional } : { kind: 'put', value, ...conditional };
+    const op: KeyOperation = deletes ? { kind: 'delete', ...conditional } : { kind: 'put', value: JSON.stringify(value), ...conditional };
     const change = { operations: [operation], ...preconditions, idempotencyKey };
     this.#attempt(host, { key, op, change, beforeUid: this.#world.oracles.acknowledged.uid }, maxAttempts);
   }

@@ -82,10 +82,15 @@ export class Oracles {
     if (durability === 'Leader') return;
     if (!this.#isHeldByMajority(claim.hash))
       complain('I3', `${pod} opens without its claim on the disks of a majority: ${this.#holdersOf(claim.hash)}`);
-    const { tip } = this.acknowledged;
-    if (tip !== undefined && this.book.ancestor(claim.hash, tip.index) !== tip)
-      complain('I2', `${pod} opens epoch ${String(claim.epoch.number)} without acknowledged frame ${describe(tip)}`);
-    if (this.mark !== null && this.book.ancestor(claim.hash, this.mark.index)?.hash !== this.mark.hash)
+    // A member that stood still may open late, on answers from before later leaderships: what those have acknowledged is not its to have.
+    const last = this.acknowledged.lastBefore(claim.epoch);
+    if (last !== undefined && this.book.ancestor(claim.hash, last.index) !== last)
+      complain('I2', `${pod} opens epoch ${String(claim.epoch.number)} without acknowledged frame ${describe(last)}`);
+    if (
+      this.mark !== null &&
+      compareEpochs(this.mark.epoch, claim.epoch) < 0 &&
+      this.book.ancestor(claim.hash, this.mark.index)?.hash !== this.mark.hash
+    )
       complain('I6', `${pod} opens epoch ${String(claim.epoch.number)} without the high-water mark, UID ${String(this.mark.uid)}`);
   }
 
