@@ -37,6 +37,17 @@ export function isEqual(world: World): boolean {
   return new Set(ends).size === 1 && ends[0] !== '';
 }
 
+/** The stream is a second copy of all that a leader has: it was filled with what it had lost. */
+export function isStreamWhole(world: World): boolean {
+  const { stream, oracles, hosts } = world;
+  const leader = hosts.find(({ process }) => process?.phase === 'Leading');
+  const held = new Set(stream.messages.map((bytes) => oracles.book.hashOf(bytes)));
+  const { hash = '' } = leader?.process?.control?.report().position ?? {};
+  for (let frame = oracles.book.get(hash); frame !== undefined; frame = oracles.book.get(frame.prevHash))
+    if (!held.has(frame.hash)) return false;
+  return true;
+}
+
 /** The states are what the acknowledged log makes. */
 export function judgeStates(world: World): void {
   if (world.swarm.durability === 'Leader') return;

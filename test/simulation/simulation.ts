@@ -6,7 +6,7 @@ import { Chance } from './chance.ts';
 import { checkLinearizable } from '../lib/linearizability.ts';
 import type { Attempt } from '../lib/client-history.ts';
 import { Client } from './client.ts';
-import { describeHosts, isEqual, isLed, isSettled, judgeStates } from './convergence.ts';
+import { describeHosts, isEqual, isLed, isSettled, isStreamWhole, judgeStates } from './convergence.ts';
 import { Faults } from './faults.ts';
 import { Host } from './host.ts';
 import { Network } from './network.ts';
@@ -114,8 +114,10 @@ async function run(world: World): Promise<void> {
   let isOver = false;
   const lookForEnd = (sinceMs: number): void => {
     if (isSettled(world)) asking = false;
-    if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world)) isOver = true;
-    else if (scheduler.nowMs - sinceMs > convergenceLimitMs) complain(world, 'convergence', describeHosts(world));
+    if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world) && isStreamWhole(world))
+      isOver = true;
+    else if (scheduler.nowMs - sinceMs > convergenceLimitMs)
+      complain(world, 'convergence', `${describeHosts(world)}; the stream ${isStreamWhole(world) ? 'has it all' : 'lacks frames'}`);
     else scheduler.later(lookMs, 'look', () => lookForEnd(sinceMs));
   };
   const begin = (): void => {

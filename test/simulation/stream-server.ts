@@ -36,6 +36,10 @@ export class StreamServer {
     return this.#ends[Math.max(0, this.#ends.length - 1 - age)] ?? 0;
   }
 
+  get messages(): readonly Uint8Array[] {
+    return this.#messages;
+  }
+
   /** `undefined` when there is none with this sequence. */
   message(seq: number): Uint8Array | undefined {
     return this.#messages[seq - 1];
