@@ -1,11 +1,10 @@
 // The Kubernetes API of a simulation: the leader Lease, member Leases with their reports, role labels, pods, and the status of the ControlCluster.
 // Writes are conditional on versions as the real ones are. It may be away; a restored or confused one may grant the Lease twice.
-import type { MemberReport, StartRound } from '../../common/report.ts';
+import type { HighWaterMark, MemberReport, StartRound } from '../../common/report.ts';
 import type { ControlClusterStatus } from '../../common/status.ts';
 import type { ObservedPod, Termination } from '../../operator/core/observed.ts';
 import type { LeaseRecord } from '../../sidecar/ports.ts';
-import type { Host } from './host.ts';
-import type { World } from './world.ts';
+import type { Chance } from './chance.ts';
 
 /** The clock of the hosts when a simulation begins. */
 export const wallEpochMs = Date.UTC(2030, 0, 1);
@@ -30,12 +29,15 @@ export class ApiServer {
   readonly pods = new Map<string, ObservedPod>();
   status: ControlClusterStatus | undefined;
   statusVersion = 1;
-  readonly #world: World;
+  readonly #chance: Chance;
+  readonly #onMark: (mark: HighWaterMark | null) => void;
   readonly #watchers = new Set<() => void>();
   readonly #leaseWatchers = new Set<() => void>();
 
-  constructor(world: World) {
-    this.#world = world;
+  /** `onMark` hears of the high-water mark of each status that is written. */
+  constructor(chance: Chance, onMark: (mark: HighWaterMark | null) => void) {
+    this.#chance = chance;
+    this.#onMark = onMark;
   }
 
   /** Told of each change that is news to the operator: a renewal is none. */
@@ -50,10 +52,10 @@ export class ApiServer {
   }
 
   delayMs(): number {
-    return this.#world.chance.between(1, 20) + (this.lateMs > 0 ? this.#world.chance.between(0, this.lateMs) : 0);
+    return this.#chance.between(1, 20) + (this.lateMs > 0 ? this.#chance.between(0, this.lateMs) : 0);
   }
 
-  isReachableFrom(host: Host): boolean {
+  isReachableFrom(host: { readonly apiReachable: boolean }): boolean {
     return host.apiReachable && !this.away;
   }
 
@@ -62,8 +64,8 @@ export class ApiServer {
     this.#setLease({});
   }
 
-  leaseShownTo(host: Host): LeaseRecord {
-    return this.#torn ? { ...this.lease, holder: host.process?.identity ?? '' } : this.lease;
+  leaseShownTo(identity: string): LeaseRecord {
+    return this.#torn ? { ...this.lease, holder: identity } : this.lease;
   }
 
   /** Of the holder. False when the version is not the present one. */
@@ -95,7 +97,7 @@ export class ApiServer {
     if (version !== this.statusVersion) return false;
     this.status = status;
     this.statusVersion += 1;
-    this.#world.oracles.mark = status.highWaterMark ?? null;
+    this.#onMark(status.highWaterMark ?? null);
     return true;
   }
 

@@ -3,9 +3,7 @@
 import { isAppError, type AppError, type ErrorCode } from '../../common/errors.ts';
 import type { Change } from '../../sidecar/core/frame.ts';
 import type { Attempt, Condition, KeyOperation, Result } from '../lib/client-history.ts';
-import type { Host } from './host.ts';
-import type { SidecarProcess } from './sidecar-process.ts';
-import { complain, count, type World } from './world.ts';
+import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 /** An attempt whose answer is filled in when it comes. */
 type OpenAttempt = { -readonly [Part in keyof Attempt]: Attempt[Part] };
@@ -53,7 +51,7 @@ export class Client {
   }
 
   /** Mostly the leader, as through the Service; at times whoever runs. */
-  #findMember(): Host | null {
+  #findMember(): SimulatedHost | null {
     const { chance, hosts } = this.#world;
     const running = hosts.filter(({ process }) => process?.control !== null && process !== null);
     const leading = running.filter(({ process }) => process?.phase === 'Leading');
@@ -61,7 +59,7 @@ export class Client {
     return leading.length > 0 && chance.happens(0.7) ? chance.pick(leading) : chance.pick(running);
   }
 
-  #ask(host: Host): void {
+  #ask(host: SimulatedHost): void {
     const { chance, swarm } = this.#world;
     const key = `k${String(chance.below(swarm.keys))}`;
     const draw = chance.unit();
@@ -90,7 +88,7 @@ export class Client {
     attempt.result = result;
   }
 
-  #read(host: Host, key: string, linearizably: boolean): void {
+  #read(host: SimulatedHost, key: string, linearizably: boolean): void {
     const control = host.process?.control;
     if (control === null || control === undefined) return this.#thinkAgain();
     const { oracles } = this.#world;
@@ -114,7 +112,7 @@ export class Client {
     });
   }
 
-  #change(host: Host, key: string): void {
+  #change(host: SimulatedHost, key: string): void {
     const { chance } = this.#world;
     this.#operations += 1;
     const value = `${String(this.#number)}.${String(this.#operations)}`;
@@ -131,7 +129,7 @@ export class Client {
     this.#attempt(host, { key, op, change, beforeUid: this.#world.oracles.acknowledged.uid }, maxAttempts);
   }
 
-  #attempt(host: Host, wish: Wish, left: number): void {
+  #attempt(host: SimulatedHost, wish: Wish, left: number): void {
     const control = host.process?.control;
     const again = (): void => {
       if (left <= 1) return this.#thinkAgain();
@@ -161,7 +159,7 @@ export class Client {
   }
 
   /** Waits for the answer, or for the end of the process that owes it. */
-  #settle(host: Host, work: Promise<void>, onFailure: (error: AppError | null) => void): void {
+  #settle(host: SimulatedHost, work: Promise<void>, onFailure: (error: AppError | null) => void): void {
     const { scheduler } = this.#world;
     const process = host.process;
     let isOver = false;
@@ -188,7 +186,7 @@ export class Client {
     );
   }
 
-  #limit(host: Host, process: SidecarProcess | null, isOver: () => boolean): void {
+  #limit(host: SimulatedHost, process: RunningSidecar | null, isOver: () => boolean): void {
     const { scheduler } = this.#world;
     const pauses = host.pauses;
     scheduler.later(answerLimitMs, 'clientLimit', () => {

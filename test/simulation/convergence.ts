@@ -1,14 +1,13 @@
 // Once all faults are over: within a bounded time a leader opens, everybody follows, and all logs and states are equal.
 // A member may stay blocked only for a reason that a person has to judge; everything else that does not come to rest is a violation.
 import { isDeepStrictEqual } from 'node:util';
-import type { Host } from './host.ts';
-import { complain, type World } from './world.ts';
+import { complain, type SimulatedHost, type World } from './world.ts';
 
 const allKeys = Number.MAX_SAFE_INTEGER;
 
 type Standing = 'well' | 'blocked' | 'not yet';
 
-function standingOf(world: World, { process }: Host): Standing {
+function standingOf(world: World, { process }: SimulatedHost): Standing {
   const report = process?.control?.report();
   if (report === undefined) return 'not yet';
   if (report.phase === 'Leading' || report.phase === 'Following') return 'well';

@@ -22,12 +22,14 @@ const handOverLimitMs = 4000;
 
 export class Faults {
   readonly #world: World;
+  readonly #hosts: readonly Host[];
   readonly #operator: SimulatedOperator;
   #isOver = false;
   readonly #copies = new Map<Host, ReturnType<Host['disk']['snapshot']>>();
 
-  constructor(world: World, operator: SimulatedOperator) {
+  constructor(world: World, hosts: readonly Host[], operator: SimulatedOperator) {
     this.#world = world;
+    this.#hosts = hosts;
     this.#operator = operator;
   }
 
@@ -50,14 +52,15 @@ export class Faults {
   }
 
   #pickHost(): Host {
-    const { chance, swarm, hosts } = this.#world;
+    const { chance, swarm } = this.#world;
+    const hosts = this.#hosts;
     const leading = hosts.filter(({ process }) => process?.phase === 'Leading');
     return leading.length > 0 && chance.happens(swarm.leaderShare) ? chance.pick(leading) : chance.pick(hosts);
   }
 
   #canSpare(host: Host): boolean {
-    const { hosts, swarm } = this.#world;
-    const out = hosts.filter((each) => each.kind === 'member' && (each === host || each.isOut));
+    const { swarm } = this.#world;
+    const out = this.#hosts.filter((each) => each.kind === 'member' && (each === host || each.isOut));
     return 2 * out.length < swarm.members;
   }
 
@@ -69,7 +72,7 @@ export class Faults {
         if (!this.#isOver) end();
       });
     };
-    return { world: this.#world, operator: this.#operator, host, whileLasts, copies: this.#copies };
+    return { world: this.#world, operator: this.#operator, hosts: this.#hosts, host, whileLasts, copies: this.#copies };
   }
 
   /** Everything works from now on, and everybody runs. */
@@ -83,13 +86,14 @@ export class Faults {
     world.api.lateMs = 0;
     world.stream.setAvailable(true);
     this.#operator.start();
-    for (const host of world.hosts) host.heal();
+    for (const host of this.#hosts) host.heal();
   }
 }
 
 interface Act {
   readonly world: World;
   readonly operator: SimulatedOperator;
+  readonly hosts: readonly Host[];
   readonly host: Host;
   /** The end comes after a drawn time, unless all faults end before. */
   readonly whileLasts: (begin: () => void, end: () => void) => void;
@@ -101,7 +105,7 @@ const down = ({ world, host }: Act, keepsPower: boolean): void => {
   host.startAfter(world.chance.between(10, maxDownMs));
 };
 
-const others = ({ world, host }: Act): Host[] => world.hosts.filter((each) => each !== host);
+const others = ({ hosts, host }: Act): Host[] => hosts.filter((each) => each !== host);
 
 const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   kill: (act) => down(act, true),
@@ -109,7 +113,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   allDown: (act) => {
     if (act.world.swarm.keepsMajority) return;
     const keepsPower = act.world.chance.happens(0.5);
-    for (const host of act.world.hosts) down({ ...act, host }, keepsPower);
+    for (const host of act.hosts) down({ ...act, host }, keepsPower);
   },
   podDeleted: (act) => {
     down(act, true);
@@ -148,9 +152,9 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       );
     }
   },
-  partition: ({ world, host, whileLasts }) => {
-    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(world.chance.some(world.hosts, 0.5));
-    const pairs = world.hosts.flatMap((from) => world.hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
+  partition: ({ world, hosts, host, whileLasts }) => {
+    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(world.chance.some(hosts, 0.5));
+    const pairs = hosts.flatMap((from) => hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
     whileLasts(
       () => {
         for (const { from, to } of pairs) world.network.cut(from.pod, to.pod);

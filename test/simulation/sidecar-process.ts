@@ -9,17 +9,16 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Clock, Journal } from '../../sidecar/ports.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
 import { dataDirectory } from './disk-record.ts';
-import type { Host } from './host.ts';
-import { SimulatedPeers } from './network.ts';
 import { SimulatedLease, SimulatedOwnPod } from './simulated-lease.ts';
+import { SimulatedPeers } from './simulated-peers.ts';
 import { SimulatedStream } from './simulated-stream.ts';
-import { complain, count, type World } from './world.ts';
+import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
 const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
 const maxNoticeMs = 3000;
 
-export class SidecarProcess {
+export class SidecarProcess implements RunningSidecar {
   dead = false;
   readonly session: string;
   readonly startedAtMs: number;
@@ -32,10 +31,10 @@ export class SidecarProcess {
   #phase = 'Starting';
   readonly #lease: SimulatedLease;
   readonly #world: World;
-  readonly #host: Host;
+  readonly #host: SimulatedHost;
   readonly #log: Logger;
 
-  constructor(world: World, host: Host) {
+  constructor(world: World, host: SimulatedHost) {
     this.#world = world;
     this.#host = host;
     this.session = world.chance.nonce();

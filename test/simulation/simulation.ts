@@ -70,37 +70,34 @@ export async function simulate(
   }
 }
 
-function createWorld(chance: Chance, swarm: Swarm, trace: Trace): World {
+interface BuiltWorld extends World {
+  readonly hosts: readonly Host[];
+}
+
+function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
   const scheduler = new Scheduler(chance, trace);
+  const { members, replicas, durability } = swarm;
   const hosts: Host[] = [];
-  const order = Array.from({ length: swarm.members }, (_, at) => memberPodName(clusterName, at));
-  const world: { -readonly [Part in keyof World]: World[Part] } = {
-    chance,
-    scheduler,
-    trace,
-    swarm,
-    hosts,
-    order,
-    stream: new StreamServer(),
-    violation: null,
-    counts: new Map(),
-  } as unknown as World;
-  world.network = new Network(world);
-  world.api = new ApiServer(world);
-  world.oracles = new Oracles({
-    members: swarm.members,
-    durability: swarm.durability,
+  const oracles = new Oracles({
+    members,
+    durability,
     complain: (invariant, message) => {
       complain(world, invariant, message);
     },
     nowMs: () => scheduler.nowMs,
   });
+  const api = new ApiServer(chance, (mark) => {
+    oracles.mark = mark;
+  });
+  const order = Array.from({ length: members }, (_, at) => memberPodName(clusterName, at));
+  const servers = { network: new Network({ chance, scheduler, swarm }), stream: new StreamServer(), api };
+  const world: BuiltWorld = { chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, violation: null, counts: new Map() };
   for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
-  for (let at = 0; at < swarm.replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
+  for (let at = 0; at < replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
   return world;
 }
 
-async function run(world: World): Promise<void> {
+async function run(world: BuiltWorld): Promise<void> {
   const { scheduler, swarm, chance } = world;
   const operator = new SimulatedOperator(world);
   operator.start();
@@ -110,7 +107,7 @@ async function run(world: World): Promise<void> {
   }
   let asking = true;
   const clients = Array.from({ length: swarm.clients }, (_, at) => new Client(world, at, () => asking));
-  const faults = new Faults(world, operator);
+  const faults = new Faults(world, world.hosts, operator);
   let isOver = false;
   const lookForEnd = (sinceMs: number): void => {
     if (isSettled(world)) asking = false;
