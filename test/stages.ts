@@ -1,7 +1,7 @@
 // The order of `npm test`: which stages run, what comes before them, and what does not run when something before it has failed or the run is interrupted.
 // Starts nothing itself (main.ts does).
 
-export const stageNames = ['check', 'unit', 'conformance', 'integration', 'e2e'] as const;
+export const stageNames = ['check', 'unit', 'simulation', 'conformance', 'integration', 'e2e'] as const;
 export type StageName = (typeof stageNames)[number];
 /** Stages that run Kubernetes, etcd or NATS, and so need the programs of the bundled cluster. */
 const needPrograms: ReadonlySet<StageName> = new Set(['conformance', 'integration', 'e2e']);

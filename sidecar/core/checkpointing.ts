@@ -6,7 +6,9 @@ import { newToken, note, type Member } from './state.ts';
 /** Called after every input. */
 export function checkpointWhenDue(m: Member): void {
   const { checkpoint } = m;
-  const index = Math.min(m.store.index, m.durable.position.index);
+  // What is durable may be the end of a log that is being rewound.
+  const { position } = m.durable;
+  const index = m.log.holds(position) ? Math.min(m.store.index, position.index) : 0;
   if (m.reloading || checkpoint.token !== null || checkpoint.bytes < m.config.checkpointBytes || m.now.nowMs < checkpoint.notBeforeMs)
     return;
   if (index <= checkpoint.index) return;

@@ -138,7 +138,7 @@ function tick(m: Member): void {
     if (reason === null) advance(m, m.role);
     else stepDown(m, reason);
   } else if (m.role.kind === 'candidate') tickCandidate(m, m.role);
-  if (m.leader !== null && nowMs - m.leader.heardAtMs > m.config.timings.leaseDurationMs) m.leader = null;
+  if (m.leader !== null && nowMs - m.leader.heardAtMs > m.config.timings.leaseDurationMs) loseLeader(m);
   if (!hearsLeader(m) && nowMs - m.reportedAtMs >= coreLimits.reportMs && isElectable(m)) {
     m.reportedAtMs = nowMs;
     m.effects.push({ kind: 'send', to: '*', message: ownReport(m, 0) });
@@ -149,6 +149,12 @@ function tick(m: Member): void {
   if (m.join.kind !== 'running' && m.leader !== null) judge(m);
   fetchSnapshotWhenNeeded(m);
   catchUpFromLeader(m);
+}
+
+/** Whom a leader had blocked waits for the next start round with all others when that leader is gone, or was but a late word of one. */
+function loseLeader(m: Member): void {
+  m.leader = null;
+  if (m.join.kind === 'blocked') m.join = { kind: 'undecided' };
 }
 
 /** The stream delivered nothing while the leader, or a candidate that has claimed, went on: take its log over from itself. */

@@ -72,6 +72,18 @@ describe.each([
       }),
     testTimeoutMs,
   );
+
+  test(
+    'after a process was killed there: what the next one found is built on, so it is durable (I2)',
+    () =>
+      cutAnywhere(async (_life, disk) => {
+        disk.stopBefore = Infinity;
+        const { hashes, journal } = await openOn(disk);
+        const again = await openOn(disk.afterPowerLoss({ kind: 'none' }));
+        expect({ hashes: again.hashes, hardState: again.journal.hardState }).toEqual({ hashes, hardState: journal.hardState });
+      }),
+    testTimeoutMs,
+  );
 });
 
 test(

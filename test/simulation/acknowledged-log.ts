@@ -1,6 +1,7 @@
 // The one log of what was acknowledged to callers or shown to readers, and the state that it makes: an independent, simple model of the store.
 // It finds two chains (I1), a change that is there twice (I8) and a change that was accepted against its preconditions.
 import { isDeepStrictEqual } from 'node:util';
+import { compareEpochs, type Epoch } from '../../common/position.ts';
 import type { Change, Frame, Json, Precondition } from '../../sidecar/core/frame.ts';
 import type { FrameBook } from './frame-book.ts';
 
@@ -29,6 +30,11 @@ export class AcknowledgedLog {
   /** The last acknowledged frame. */
   get tip(): Frame | undefined {
     return this.#frames.at(-1);
+  }
+
+  /** The last one of a leadership before `epoch`. */
+  lastBefore(epoch: Epoch): Frame | undefined {
+    return this.#frames.findLast((frame) => compareEpochs(frame.epoch, epoch) < 0);
   }
 
   /** `frame`, and with it all that it stands on, is acknowledged. */

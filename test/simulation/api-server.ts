@@ -1,11 +1,10 @@
 // The Kubernetes API of a simulation: the leader Lease, member Leases with their reports, role labels, pods, and the status of the ControlCluster.
 // Writes are conditional on versions as the real ones are. It may be away; a restored or confused one may grant the Lease twice.
-import type { MemberReport, StartRound } from '../../common/report.ts';
+import type { HighWaterMark, MemberReport, StartRound } from '../../common/report.ts';
 import type { ControlClusterStatus } from '../../common/status.ts';
 import type { ObservedPod, Termination } from '../../operator/core/observed.ts';
 import type { LeaseRecord } from '../../sidecar/ports.ts';
-import type { Host } from './host.ts';
-import type { World } from './world.ts';
+import type { Chance } from './chance.ts';
 
 /** The clock of the hosts when a simulation begins. */
 export const wallEpochMs = Date.UTC(2030, 0, 1);
@@ -21,8 +20,8 @@ export interface MemberLease {
 
 export class ApiServer {
   away = false;
-  /** A write on an old version is taken all the same. */
-  forgetful = false;
+  /** Several servers that do not agree: each member is shown its own Lease, and every write is taken. */
+  #torn = false;
   lateMs = 0;
   lease: LeaseRecord = { holder: '', leaseDurationMs, version: '1', round: null };
   /** Grows with each write of the holder, renewals too. */
@@ -32,33 +31,53 @@ export class ApiServer {
   readonly pods = new Map<string, ObservedPod>();
   status: ControlClusterStatus | undefined;
   statusVersion = 1;
-  readonly #world: World;
+  readonly #chance: Chance;
+  readonly #onMark: (mark: HighWaterMark | null) => void;
   readonly #watchers = new Set<() => void>();
+  readonly #leaseWatchers = new Set<() => void>();
 
-  constructor(world: World) {
-    this.#world = world;
+  /** `onMark` hears of the high-water mark of each status that is written. */
+  constructor(chance: Chance, onMark: (mark: HighWaterMark | null) => void) {
+    this.#chance = chance;
+    this.#onMark = onMark;
   }
 
-  /** Told of each change that is news to the operator and to the members. */
-  watch(onChange: () => void): () => void {
+  /** Told of each change that is news to the operator: a renewal is none. */
+  watch(onChange: () => void): void {
     this.#watchers.add(onChange);
-    return () => this.#watchers.delete(onChange);
+  }
+
+  /** Told of each write of the leader Lease. */
+  watchLease(onChange: () => void): () => void {
+    this.#leaseWatchers.add(onChange);
+    return () => this.#leaseWatchers.delete(onChange);
   }
 
   delayMs(): number {
-    return this.#world.chance.between(1, 20) + (this.lateMs > 0 ? this.#world.chance.between(0, this.lateMs) : 0);
+    return this.#chance.between(1, 20) + (this.lateMs > 0 ? this.#chance.between(0, this.lateMs) : 0);
   }
 
-  isReachableFrom(host: Host): boolean {
+  isReachableFrom(host: { readonly apiReachable: boolean }): boolean {
     return host.apiReachable && !this.away;
+  }
+
+  tear(torn: boolean): void {
+    this.#torn = torn;
+    this.#setLease({});
+  }
+
+  leaseShownTo(identity: string): LeaseRecord {
+    return this.#torn ? { ...this.lease, holder: identity } : this.lease;
   }
 
   /** Of the holder. False when the version is not the present one. */
   writeHolder(holder: string, version: string, wallMs: number): boolean {
-    if (version !== this.lease.version && !this.forgetful) return false;
-    if (holder !== this.lease.holder) this.acquiredAtMs = wallMs;
+    if (version !== this.lease.version && !this.#torn) return false;
+    const moves = holder !== this.lease.holder;
+    if (moves) this.acquiredAtMs = wallMs;
     this.renewal += 1;
     this.#setLease({ holder });
+    if (moves) this.#tell();
     return true;
   }
 
@@ -66,14 +85,21 @@ export class ApiServer {
   freeLease(version: string, round: StartRound | null): boolean {
     if (version !== this.lease.version) return false;
     this.#setLease({ holder: '', ...(round === null ? {} : { round }) });
+    this.#tell();
     return true;
+  }
+
+  /** Somebody else wrote it. */
+  giveLease(holder: string): void {
+    this.#setLease({ holder });
+    this.#tell();
   }
 
   writeStatus(status: ControlClusterStatus, version: number): boolean {
     if (version !== this.statusVersion) return false;
     this.status = status;
     this.statusVersion += 1;
-    this.#world.oracles.mark = status.highWaterMark ?? null;
+    this.#onMark(status.highWaterMark ?? null);
     return true;
   }
 
@@ -96,7 +122,7 @@ export class ApiServer {
 
   #setLease(change: Partial<LeaseRecord>): void {
     this.lease = { ...this.lease, ...change, version: String(Number(this.lease.version) + 1) };
-    this.#tell();
+    for (const watcher of this.#leaseWatchers) watcher();
   }
 
   #tell(): void {

@@ -1,5 +1,7 @@
 // The one source of chance of a simulation: sfc32 (Chris Doty-Humphrey's small fast counting generator), seeded by a number.
 // The same seed gives the same numbers on every machine. It is no source of secrets.
+const fourDigits = Array.from({ length: 0x10000 }, (_, value) => value.toString(16).padStart(4, '0'));
+
 export class Chance {
   #a: number;
   #b: number;
@@ -53,8 +55,13 @@ export class Chance {
     return from.filter(() => this.happens(probability));
   }
 
-  /** 16 hex digits. */
+  /** 16 hex digits. The programs ask for one with every input that they get. */
   nonce(): string {
-    return this.u32().toString(16).padStart(8, '0') + this.u32().toString(16).padStart(8, '0');
+    return this.#hex() + this.#hex();
+  }
+
+  #hex(): string {
+    const draw = this.u32();
+    return (fourDigits[draw >>> 16] ?? '') + (fourDigits[draw & 0xffff] ?? '');
   }
 }

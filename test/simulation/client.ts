@@ -1,33 +1,32 @@
 // A client of the simulated cluster: one operation after the other through the Process API of whichever member it finds, with idempotency keys,
 // preconditions and retries as a careful program has them. Keeps a history of what it asked and heard, and tells the oracles.
-import { isAppError, type AppError } from '../../common/errors.ts';
-import type { Change, Precondition } from '../../sidecar/core/frame.ts';
-import type { Host } from './host.ts';
-import type { SidecarProcess } from './sidecar-process.ts';
-import { complain, count, type World } from './world.ts';
+import { isAppError, type AppError, type ErrorCode } from '../../common/errors.ts';
+import type { Change } from '../../sidecar/core/frame.ts';
+import type { Attempt, Condition, KeyOperation, Result } from '../lib/client-history.ts';
+import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
-/** One operation as a checker of linearizability takes it; times are simulated. */
-export interface HistoryEntry {
-  readonly client: number;
+/** An attempt whose answer is filled in when it comes. */
+type OpenAttempt = { -readonly [Part in keyof Attempt]: Attempt[Part] };
+
+/** Refusals that say for certain that the change did not happen and never will. */
+const withoutEffect: ReadonlySet<ErrorCode> = new Set(['no_leader', 'stopping', 'queue_full', 'always_follower']);
+
+/** A change that a client wants, over all its attempts. */
+interface Wish {
   readonly key: string;
-  readonly operation:
-    | { readonly kind: 'put'; readonly value: string }
-    | { readonly kind: 'cas'; readonly value: string; readonly expectedUid: number }
-    | { readonly kind: 'delete' }
-    | { readonly kind: 'read' };
-  readonly invokedAtMs: number;
-  /** `Infinity` when its outcome was never known. */
-  returnedAtMs: number;
-  outcome: { readonly kind: 'unknown' | 'refused' } | { readonly kind: 'ok'; readonly uid: number; readonly value?: string | undefined };
+  readonly op: KeyOperation;
+  readonly change: Change;
+  /** UID that was acknowledged when it was first asked for. */
+  readonly beforeUid: number;
 }
 
 const maxAttempts = 5;
-const retryPauseMs = 300;
+const retryPauseMs = 600;
 /** Every call is answered within this time, whatever happens, unless its process ends or stands still. */
 const answerLimitMs = 30_000;
 
 export class Client {
-  readonly history: HistoryEntry[] = [];
+  readonly history: Attempt[] = [];
   /** Calls that were not answered yet. */
   pending = 0;
   readonly #world: World;
@@ -52,7 +51,7 @@ export class Client {
   }
 
   /** Mostly the leader, as through the Service; at times whoever runs. */
-  #findMember(): Host | null {
+  #findMember(): SimulatedHost | null {
     const { chance, hosts } = this.#world;
     const running = hosts.filter(({ process }) => process?.control !== null && process !== null);
     const leading = running.filter(({ process }) => process?.phase === 'Leading');
@@ -60,7 +59,7 @@ export class Client {
     return leading.length > 0 && chance.happens(0.7) ? chance.pick(leading) : chance.pick(running);
   }
 
-  #ask(host: Host): void {
+  #ask(host: SimulatedHost): void {
     const { chance, swarm } = this.#world;
     const key = `k${String(chance.below(swarm.keys))}`;
     const draw = chance.unit();
@@ -68,19 +67,33 @@ export class Client {
     else this.#change(host, key);
   }
 
-  #entry(key: string, operation: HistoryEntry['operation']): HistoryEntry {
-    const invokedAtMs = this.#world.scheduler.nowMs;
-    const entry: HistoryEntry = { client: this.#number, key, operation, invokedAtMs, returnedAtMs: Infinity, outcome: { kind: 'unknown' } };
-    this.history.push(entry);
-    return entry;
+  #opened(key: string, op: KeyOperation, idempotencyKey?: string): OpenAttempt {
+    const invokedAt = this.#world.scheduler.nowMs;
+    const named = idempotencyKey === undefined ? {} : { idempotencyKey };
+    const attempt: OpenAttempt = {
+      client: String(this.#number),
+      key,
+      op,
+      ...named,
+      invokedAt,
+      returnedAt: null,
+      result: { kind: 'unknown' },
+    };
+    this.history.push(attempt);
+    return attempt;
   }
 
-  #read(host: Host, key: string, linearizably: boolean): void {
+  #answered(attempt: OpenAttempt, result: Result): void {
+    attempt.returnedAt = this.#world.scheduler.nowMs;
+    attempt.result = result;
+  }
+
+  #read(host: SimulatedHost, key: string, linearizably: boolean): void {
     const control = host.process?.control;
     if (control === null || control === undefined) return this.#thinkAgain();
-    const { oracles, scheduler } = this.#world;
+    const { oracles } = this.#world;
     const beforeUid = oracles.acknowledged.uid;
-    const entry = linearizably ? this.#entry(key, { kind: 'read' }) : null;
+    const attempt = linearizably ? this.#opened(key, { kind: 'read' }) : null;
     const work = async (): Promise<void> => {
       await control.waitFor(linearizably ? { kind: 'linearizable' } : { kind: 'local' });
       const uid = control.uid;
@@ -89,65 +102,64 @@ export class Client {
       if (linearizably) oracles.readLinearizably(host.pod, uid, beforeUid);
       oracles.readKey(host.pod, key, uid, found);
       count(this.#world, linearizably ? 'client: linearizable read' : 'client: local read');
-      if (entry === null) return;
-      entry.returnedAtMs = scheduler.nowMs;
-      entry.outcome = { kind: 'ok', uid, value: found?.value as string | undefined };
+      const value = found === undefined ? null : JSON.stringify(found.value);
+      if (attempt !== null) this.#answered(attempt, { kind: 'value', value, ...(found === undefined ? {} : { uid: found.uid }) });
     };
     this.#settle(host, work(), (error) => {
-      if (entry !== null) entry.outcome = { kind: 'refused' };
+      if (attempt !== null) this.#answered(attempt, { kind: 'refused' });
       count(this.#world, `client: read ${error === null ? 'broken off' : error.code}`);
       this.#thinkAgain();
     });
   }
 
-  #change(host: Host, key: string): void {
+  #change(host: SimulatedHost, key: string): void {
     const { chance } = this.#world;
     this.#operations += 1;
     const value = `${String(this.#number)}.${String(this.#operations)}`;
     const idempotencyKey = `key-${value}`;
-    const draw = chance.unit();
-    if (draw < 0.2) return this.#submit(host, key, { kind: 'delete' }, { operations: [{ delete: { key } }], idempotencyKey });
-    if (draw < 0.6) return this.#submit(host, key, { kind: 'put', value }, { operations: [{ put: { key, value } }], idempotencyKey });
     const known = host.process?.control?.get(key);
-    const precondition: Precondition = chance.happens(0.5) ? { key, uid: known?.uid ?? 0 } : { key, exists: known !== undefined };
-    const change = { operations: [{ put: { key, value } }], preconditions: [precondition], idempotencyKey };
-    this.#submit(host, key, { kind: 'cas', value, expectedUid: known?.uid ?? 0 }, change);
+    const draw = chance.unit();
+    const condition: Condition | null = draw < 0.5 ? null : draw < 0.75 ? { uid: known?.uid ?? 0 } : { exists: known !== undefined };
+    const preconditions = condition === null ? {} : { preconditions: [{ key, ...condition }] };
+    const conditional = condition === null ? {} : { condition };
+    const deletes = chance.happens(0.2);
+    const operation = deletes ? { delete: { key } } : { put: { key, value } };
+    const op: KeyOperation = deletes ? { kind: 'delete', ...conditional } : { kind: 'put', value: JSON.stringify(value), ...conditional };
+    const change = { operations: [operation], ...preconditions, idempotencyKey };
+    this.#attempt(host, { key, op, change, beforeUid: this.#world.oracles.acknowledged.uid }, maxAttempts);
   }
 
-  #submit(host: Host, key: string, operation: HistoryEntry['operation'], change: Change): void {
-    this.#attempt(host, change, this.#entry(key, operation), maxAttempts, this.#world.oracles.acknowledged.uid);
-  }
-
-  #attempt(host: Host, change: Change, entry: HistoryEntry, left: number, beforeUid: number): void {
+  #attempt(host: SimulatedHost, wish: Wish, left: number): void {
     const control = host.process?.control;
     const again = (): void => {
       if (left <= 1) return this.#thinkAgain();
       const { scheduler, chance } = this.#world;
       scheduler.later(chance.between(0, 2 * retryPauseMs), 'clientRetry', () => {
-        this.#attempt(this.#findMember() ?? host, change, entry, left - 1, beforeUid);
+        this.#attempt(this.#findMember() ?? host, wish, left - 1);
       });
     };
     if (control === null || control === undefined) return again();
     const { oracles, scheduler } = this.#world;
+    const { change } = wish;
+    const attempt = this.#opened(wish.key, wish.op, change.idempotencyKey);
     const work = control.submit(change).then(({ uid, epoch, duplicate }) => {
       count(this.#world, duplicate ? 'client: duplicate' : 'client: committed');
       this.#world.trace.say(scheduler.nowMs, `client-${String(this.#number)}`, `UID ${String(uid)} is acknowledged by ${host.pod}`);
       oracles.committed(change, uid, epoch);
-      entry.returnedAtMs = scheduler.nowMs;
-      entry.outcome = { kind: 'ok', uid };
+      this.#answered(attempt, { kind: 'written', uid });
     });
     this.#settle(host, work, (error) => {
       count(this.#world, `client: change ${error === null ? 'broken off' : error.code}`);
+      if (error !== null && withoutEffect.has(error.code)) this.#answered(attempt, { kind: 'refused' });
       if (error?.code !== 'conflict') return again();
-      entry.returnedAtMs = scheduler.nowMs;
-      entry.outcome = { kind: 'refused' };
-      oracles.conflicted(change.preconditions ?? [], beforeUid);
+      this.#answered(attempt, { kind: 'conflict' });
+      oracles.conflicted(change.preconditions ?? [], wish.beforeUid);
       this.#thinkAgain();
     });
   }
 
   /** Waits for the answer, or for the end of the process that owes it. */
-  #settle(host: Host, work: Promise<void>, onFailure: (error: AppError | null) => void): void {
+  #settle(host: SimulatedHost, work: Promise<void>, onFailure: (error: AppError | null) => void): void {
     const { scheduler } = this.#world;
     const process = host.process;
     let isOver = false;
@@ -174,7 +186,7 @@ export class Client {
     );
   }
 
-  #limit(host: Host, process: SidecarProcess | null, isOver: () => boolean): void {
+  #limit(host: SimulatedHost, process: RunningSidecar | null, isOver: () => boolean): void {
     const { scheduler } = this.#world;
     const pauses = host.pauses;
     scheduler.later(answerLimitMs, 'clientLimit', () => {

@@ -1,19 +1,20 @@
 // Once all faults are over: within a bounded time a leader opens, everybody follows, and all logs and states are equal.
 // A member may stay blocked only for a reason that a person has to judge; everything else that does not come to rest is a violation.
 import { isDeepStrictEqual } from 'node:util';
-import type { Host } from './host.ts';
-import { complain, type World } from './world.ts';
+import { complain, type SimulatedHost, type World } from './world.ts';
 
 const allKeys = Number.MAX_SAFE_INTEGER;
 
 type Standing = 'well' | 'blocked' | 'not yet';
 
-function standingOf(world: World, { process }: Host): Standing {
+function standingOf(world: World, { process }: SimulatedHost): Standing {
   const report = process?.control?.report();
   if (report === undefined) return 'not yet';
   if (report.phase === 'Leading' || report.phase === 'Following') return 'well';
   return report.phase === 'Blocked' && report.reason === 'Diverged' && world.swarm.divergedMember === 'Block' ? 'blocked' : 'not yet';
 }
+
+export const isLed = (world: World): boolean => world.hosts.some(({ process }) => process?.phase === 'Leading');
 
 /** One leads, and all others follow. */
 export function isSettled(world: World): boolean {
@@ -33,6 +34,21 @@ export function isEqual(world: World): boolean {
     return position.index === acknowledged?.index ? `${position.hash} ${String(control.uid)}` : '';
   });
   return new Set(ends).size === 1 && ends[0] !== '';
+}
+
+/** The stream is a second copy of all that a leader's log still has: it was filled with what it had lost. */
+export function isStreamWhole(world: World): boolean {
+  const { stream, oracles, hosts } = world;
+  const leader = hosts.find(({ process }) => process?.phase === 'Leading');
+  const held = new Set(stream.messages.map((bytes) => oracles.book.hashOf(bytes)));
+  const { hash = '' } = leader?.process?.control?.report().position ?? {};
+  for (
+    let frame = oracles.book.get(hash);
+    frame !== undefined && leader?.record.holds(frame.hash);
+    frame = oracles.book.get(frame.prevHash)
+  )
+    if (!held.has(frame.hash)) return false;
+  return true;
 }
 
 /** The states are what the acknowledged log makes. */

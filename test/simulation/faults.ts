@@ -5,44 +5,74 @@ import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
 import type { SimulatedOperator } from './simulated-operator.ts';
 
-const maxDurationMs = 8000;
-const maxDownMs = 4000;
+/** `allDown` never leaves a majority. */
+const takesOut: ReadonlySet<FaultKind> = new Set([
+  'kill',
+  'powerLoss',
+  'allDown',
+  'podDeleted',
+  'stop',
+  'pause',
+  'natsCut',
+  'syncFails',
+  'partition',
+]);
+const maxDownMs = 2500;
 const handOverLimitMs = 4000;
 
 export class Faults {
   readonly #world: World;
+  readonly #hosts: readonly Host[];
   readonly #operator: SimulatedOperator;
   #isOver = false;
   readonly #copies = new Map<Host, ReturnType<Host['disk']['snapshot']>>();
 
-  constructor(world: World, operator: SimulatedOperator) {
+  constructor(world: World, hosts: readonly Host[], operator: SimulatedOperator) {
     this.#world = world;
+    this.#hosts = hosts;
     this.#operator = operator;
-    if (world.swarm.faults.length > 0) this.#nextLater();
   }
 
-  #nextLater(): void {
+  begin(): void {
+    if (this.#world.swarm.faults.length > 0) this.#next();
+  }
+
+  #next(): void {
     const { scheduler, chance, swarm } = this.#world;
     scheduler.later(chance.between(0, 2 * swarm.faultGapMs), 'fault', () => {
       if (this.#isOver) return;
+      this.#next();
       const kind = chance.pick(swarm.faults);
-      const host = chance.pick(this.#world.hosts);
+      const host = this.#pickHost();
+      if (swarm.keepsMajority && takesOut.has(kind) && !this.#canSpare(host)) return;
       count(this.#world, `fault: ${kind}`);
       this.#world.trace.say(scheduler.nowMs, '***', `${kind} ${host.pod}`);
       inject[kind](this.#act(host));
-      this.#nextLater();
     });
   }
 
+  #pickHost(): Host {
+    const { chance, swarm } = this.#world;
+    const hosts = this.#hosts;
+    const leading = hosts.filter(({ process }) => process?.phase === 'Leading');
+    return leading.length > 0 && chance.happens(swarm.leaderShare) ? chance.pick(leading) : chance.pick(hosts);
+  }
+
+  #canSpare(host: Host): boolean {
+    const { swarm } = this.#world;
+    const out = this.#hosts.filter((each) => each.kind === 'member' && (each === host || each.isOut));
+    return 2 * out.length < swarm.members;
+  }
+
   #act(host: Host): Act {
-    const { scheduler, chance } = this.#world;
+    const { scheduler, chance, swarm } = this.#world;
     const whileLasts = (begin: () => void, end: () => void): void => {
       begin();
-      scheduler.later(chance.between(10, maxDurationMs), 'faultEnds', () => {
+      scheduler.later(chance.between(10, 2 * swarm.faultLastsMs), 'faultEnds', () => {
         if (!this.#isOver) end();
       });
     };
-    return { world: this.#world, operator: this.#operator, host, whileLasts, copies: this.#copies };
+    return { world: this.#world, operator: this.#operator, hosts: this.#hosts, host, whileLasts, copies: this.#copies };
   }
 
   /** Everything works from now on, and everybody runs. */
@@ -51,17 +81,19 @@ export class Faults {
     const world = this.#world;
     world.network.away = false;
     world.network.mendAll();
-    world.api.away = world.api.forgetful = false;
+    world.api.away = false;
+    world.api.tear(false);
     world.api.lateMs = 0;
     world.stream.setAvailable(true);
     this.#operator.start();
-    for (const host of world.hosts) host.heal();
+    for (const host of this.#hosts) host.heal();
   }
 }
 
 interface Act {
   readonly world: World;
   readonly operator: SimulatedOperator;
+  readonly hosts: readonly Host[];
   readonly host: Host;
   /** The end comes after a drawn time, unless all faults end before. */
   readonly whileLasts: (begin: () => void, end: () => void) => void;
@@ -73,14 +105,15 @@ const down = ({ world, host }: Act, keepsPower: boolean): void => {
   host.startAfter(world.chance.between(10, maxDownMs));
 };
 
-const others = ({ world, host }: Act): Host[] => world.hosts.filter((each) => each !== host);
+const others = ({ hosts, host }: Act): Host[] => hosts.filter((each) => each !== host);
 
 const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   kill: (act) => down(act, true),
   powerLoss: (act) => down(act, false),
   allDown: (act) => {
+    if (act.world.swarm.keepsMajority) return;
     const keepsPower = act.world.chance.happens(0.5);
-    for (const host of act.world.hosts) down({ ...act, host }, keepsPower);
+    for (const host of act.hosts) down({ ...act, host }, keepsPower);
   },
   podDeleted: (act) => {
     down(act, true);
@@ -119,9 +152,9 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       );
     }
   },
-  partition: ({ world, whileLasts }) => {
-    const side = new Set(world.chance.some(world.hosts, 0.5));
-    const pairs = world.hosts.flatMap((from) => world.hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
+  partition: ({ world, hosts, host, whileLasts }) => {
+    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(world.chance.some(hosts, 0.5));
+    const pairs = hosts.flatMap((from) => hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
     whileLasts(
       () => {
         for (const { from, to } of pairs) world.network.cut(from.pod, to.pod);
@@ -143,10 +176,11 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (world.api.away = false),
     );
   },
+  leaseGiven: ({ world, host }) => world.api.giveLease(host.process?.identity ?? ''),
   leaseTwice: ({ world, whileLasts }) => {
     whileLasts(
-      () => (world.api.forgetful = true),
-      () => (world.api.forgetful = false),
+      () => world.api.tear(true),
+      () => world.api.tear(false),
     );
   },
   leaseLate: ({ world, whileLasts }) => {
@@ -169,7 +203,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     world.stream.lose();
     world.oracles.losses.streamLost();
   },
-  readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, maxDurationMs)),
+  readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, 2 * world.swarm.faultLastsMs)),
   diskFull: ({ host, whileLasts }) => {
     whileLasts(
       () => (host.disk.full = true),

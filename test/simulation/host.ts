@@ -3,14 +3,13 @@
 import type { MemberReport } from '../../common/report.ts';
 import { sidecarState, wallEpochMs } from './api-server.ts';
 import { DiskRecord } from './disk-record.ts';
-import type { Machine } from './scheduler.ts';
 import { SidecarProcess } from './sidecar-process.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
-import { complain, count, type World } from './world.ts';
+import { complain, count, type SimulatedHost, type World } from './world.ts';
 
 const podStatusDelayMs = 1000;
 
-export class Host implements Machine {
+export class Host implements SimulatedHost {
   readonly pod: string;
   readonly kind: 'member' | 'dr';
   readonly number: number;
@@ -18,7 +17,7 @@ export class Host implements Machine {
   readonly record: DiskRecord;
   /** Simulated milliseconds in one of its monotonic milliseconds. */
   readonly rate: number;
-  readonly held: Machine['held'] = [];
+  readonly held: SimulatedHost['held'] = [];
   paused = false;
   natsReachable = true;
   apiReachable = true;
@@ -111,6 +110,11 @@ export class Host implements Machine {
 
   resume(): void {
     if (this.paused) this.#world.scheduler.resume(this);
+  }
+
+  /** It cannot take part now. */
+  get isOut(): boolean {
+    return this.process === null || this.paused || !this.natsReachable;
   }
 
   setNats(reachable: boolean): void {

@@ -85,6 +85,7 @@ export class Oracles {
     this.#judgeLosses(pod, claim);
     if (
       this.mark !== null &&
+      compareEpochs(this.mark.epoch, claim.epoch) < 0 &&
       claim.epoch.generation <= this.mark.epoch.generation &&
       this.book.ancestor(claim.hash, this.mark.index)?.hash !== this.mark.hash
     )
@@ -93,7 +94,9 @@ export class Oracles {
 
   /** A leader may open without acknowledged frames only when nothing promises them any more. */
   #judgeLosses(pod: string, claim: Frame): void {
-    const lost = this.acknowledged.after(0).filter((frame) => this.book.ancestor(claim.hash, frame.index) !== frame);
+    // A member that stood still may open late, on answers from before later leaderships: what those have acknowledged is not its to have.
+    const before = this.acknowledged.after(0).filter(({ epoch }) => compareEpochs(epoch, claim.epoch) < 0);
+    const lost = before.filter((frame) => this.book.ancestor(claim.hash, frame.index) !== frame);
     const missed = lost.find((frame) => !this.losses.excuse(frame));
     if (missed !== undefined)
       this.#options.complain('I2', `${pod} opens epoch ${describe(claim)} without acknowledged frame ${describe(missed)}`);

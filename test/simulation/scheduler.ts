@@ -1,6 +1,6 @@
 // The one queue of events of a simulation, in order of simulated time; events of one moment come in an order that is drawn.
 // Between two events every promise continuation has run: what happens is a function of the seed. Nothing here waits for real time.
-import { Chance } from './chance.ts';
+import type { Chance } from './chance.ts';
 import type { Trace } from './trace.ts';
 
 /** A machine whose processes may be stopped (SIGSTOP): its events are held, and come late when it goes on. */

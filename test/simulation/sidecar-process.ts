@@ -2,7 +2,7 @@
 // From its end on nothing that it waits for happens. A defect (a broken invariant that it found itself) ends the run.
 import { pino, type Logger } from 'pino';
 import { isAppError } from '../../common/errors.ts';
-import type { MemberReport } from '../../common/report.ts';
+import { leaseIdentity, type MemberReport } from '../../common/report.ts';
 import { LocalProcess } from '../../sidecar/control-process.ts';
 import { openJournal } from '../../sidecar/journal/journal.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
@@ -10,17 +10,16 @@ import { repairJournal } from '../../sidecar/repair.ts';
 import type { Clock, Journal } from '../../sidecar/ports.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
 import { dataDirectory } from './disk-record.ts';
-import type { Host } from './host.ts';
-import { SimulatedPeers } from './network.ts';
 import { SimulatedLease, SimulatedOwnPod } from './simulated-lease.ts';
+import { SimulatedPeers } from './simulated-peers.ts';
 import { SimulatedStream } from './simulated-stream.ts';
-import { complain, count, type World } from './world.ts';
+import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
 const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
 const maxNoticeMs = 3000;
 
-export class SidecarProcess {
+export class SidecarProcess implements RunningSidecar {
   dead = false;
   readonly session: string;
   readonly startedAtMs: number;
@@ -33,10 +32,10 @@ export class SidecarProcess {
   #phase = 'Starting';
   readonly #lease: SimulatedLease;
   readonly #world: World;
-  readonly #host: Host;
+  readonly #host: SimulatedHost;
   readonly #log: Logger;
 
-  constructor(world: World, host: Host) {
+  constructor(world: World, host: SimulatedHost) {
     this.#world = world;
     this.#host = host;
     this.session = world.chance.nonce();
@@ -75,6 +74,11 @@ export class SidecarProcess {
     if (next === this.#phase) return;
     count(this.#world, `phase: ${this.#phase} -> ${next}`);
     this.#phase = next;
+  }
+
+  /** As the holder of the leader Lease. */
+  get identity(): string {
+    return leaseIdentity(this.#host.pod, this.#host.podUid, this.session);
   }
 
   /** `Starting` before it has said anything. */

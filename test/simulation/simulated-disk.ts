@@ -71,7 +71,7 @@ export class SimulatedDisk {
           try {
             resolve(run());
           } catch (error) {
-            reject(error as Error);
+            reject(error instanceof Error ? error : new Error('a disk failed oddly', { cause: error }));
           }
         });
       });

@@ -4,9 +4,8 @@ import type { PodRole } from '../../common/names.ts';
 import type { MemberReport } from '../../common/report.ts';
 import type { DiskRecord } from '../../sidecar/core/hard-state.ts';
 import type { LeaderLease, LeaseRecord, OwnPod } from '../../sidecar/ports.ts';
-import type { Host } from './host.ts';
 import type { Where } from './scheduler.ts';
-import type { World } from './world.ts';
+import type { SimulatedHost, World } from './world.ts';
 
 const pollMs = 2000;
 const heartbeatMs = 2000;
@@ -17,13 +16,13 @@ const requestTimeoutMs = 4000;
 /** The leader Lease as one process sees it: watched, polled as a fallback, never older than what it saw before. */
 export class SimulatedLease implements LeaderLease {
   readonly #world: World;
-  readonly #host: Host;
+  readonly #host: SimulatedHost;
   readonly #where: Where;
   #shownVersion = 0;
   #isDue = false;
   close: () => void = () => undefined;
 
-  constructor(world: World, host: Host, where: Where) {
+  constructor(world: World, host: SimulatedHost, where: Where) {
     this.#world = world;
     this.#host = host;
     this.#where = where;
@@ -33,18 +32,18 @@ export class SimulatedLease implements LeaderLease {
     const { scheduler, api } = this.#world;
     const show = (): void => {
       this.#isDue = false;
-      const { lease } = api;
+      const lease = api.leaseShownTo(this.#host.process?.identity ?? '');
       if (!api.isReachableFrom(this.#host) || Number(lease.version) <= this.#shownVersion) return;
       this.#shownVersion = Number(lease.version);
       onRecord(lease);
     };
-    this.close = api.watch(() => {
+    this.close = api.watchLease(() => {
       if (this.#isDue) return;
       this.#isDue = true;
       scheduler.after(api.delayMs(), 'leaseWatch', this.#where, show);
     });
     const poll = (): void => {
-      onRecord(api.isReachableFrom(this.#host) ? api.lease : null);
+      onRecord(api.isReachableFrom(this.#host) ? api.leaseShownTo(this.#host.process?.identity ?? '') : null);
       scheduler.after(pollMs * this.#host.rate, 'leasePoll', this.#where, poll);
     };
     scheduler.after(api.delayMs(), 'leasePoll', this.#where, poll);
@@ -77,7 +76,7 @@ const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, 
 /** What a pod says of itself: news at once, the rest with the heartbeat, tried again while the API server is away. */
 export class SimulatedOwnPod implements OwnPod {
   readonly #world: World;
-  readonly #host: Host;
+  readonly #host: SimulatedHost;
   readonly #where: Where;
   #report: MemberReport | null = null;
   #role: PodRole | null = null;
@@ -86,7 +85,7 @@ export class SimulatedOwnPod implements OwnPod {
   #onDiscard: (session: string) => void = () => undefined;
   #isDue = false;
 
-  constructor(world: World, host: Host, where: Where) {
+  constructor(world: World, host: SimulatedHost, where: Where) {
     this.#world = world;
     this.#host = host;
     this.#where = where;

@@ -9,7 +9,7 @@ import { count, type World } from './world.ts';
 
 export const clusterName = 'trading';
 const lookAgainMs = 2000;
-const noticeMs = 50;
+const noticeMs = 150;
 
 interface Sighting {
   readonly sign: string;

@@ -3,9 +3,8 @@
 import { AppError } from '../../common/errors.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { LogStream, PublishOutcome, PurgeOutcome, StreamEvent } from '../../sidecar/ports.ts';
-import type { Host } from './host.ts';
 import type { Life, Where } from './scheduler.ts';
-import { complain, type World } from './world.ts';
+import { complain, type SimulatedHost, type World } from './world.ts';
 
 const answerMinMs = 1000;
 const answerMaxMs = 5000;
@@ -31,14 +30,14 @@ interface Reading {
 
 export class SimulatedStream implements LogStream {
   readonly #world: World;
-  readonly #host: Host;
+  readonly #host: SimulatedHost;
   readonly #life: Life;
   readonly #where: Where;
   #reading: Reading | null = null;
   #publishing: AbortSignal | null = null;
   #leave: () => void = () => undefined;
 
-  constructor(world: World, host: Host, life: Life) {
+  constructor(world: World, host: SimulatedHost, life: Life) {
     this.#world = world;
     this.#host = host;
     this.#life = life;

@@ -3,8 +3,10 @@
 import { drPodName, memberPodName } from '../../common/names.ts';
 import { ApiServer } from './api-server.ts';
 import { Chance } from './chance.ts';
-import { Client, type HistoryEntry } from './client.ts';
-import { describeHosts, isEqual, isSettled, judgeStates } from './convergence.ts';
+import { checkLinearizable } from '../lib/linearizability.ts';
+import type { Attempt } from '../lib/client-history.ts';
+import { Client } from './client.ts';
+import { describeHosts, isEqual, isLed, isSettled, isStreamWhole, judgeStates } from './convergence.ts';
 import { Faults } from './faults.ts';
 import { Host } from './host.ts';
 import { Network } from './network.ts';
@@ -14,11 +16,15 @@ import { clusterName, SimulatedOperator } from './simulated-operator.ts';
 import { StreamServer } from './stream-server.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
-import { complain, type Violation, type World } from './world.ts';
+import { complain, count, type Violation, type World } from './world.ts';
 
 /** From the end of the last fault until all is equal. */
 const convergenceLimitMs = 90_000;
+const firstLeaderLimitMs = 20_000;
 const lookMs = 200;
+const shownStackFrames = 10;
+/** A run has some thousand. */
+const maxSteps = 100_000;
 
 export interface RunResult {
   readonly seed: number;
@@ -29,7 +35,6 @@ export interface RunResult {
   readonly simulatedMs: number;
   readonly acknowledgedUid: number;
   readonly counts: ReadonlyMap<string, number>;
-  readonly history: readonly HistoryEntry[];
 }
 
 export async function simulate(
@@ -37,6 +42,8 @@ export async function simulate(
   changes: SwarmChanges = {},
   write: ((line: string) => void) | null = null,
 ): Promise<RunResult> {
+  // Refusals are answers here, thousands of them: where each was made is of use to a reader only.
+  Error.stackTraceLimit = write === null ? 0 : shownStackFrames;
   const chance = new Chance(seed);
   const swarm = drawSwarm(chance, changes);
   const world = createWorld(chance, swarm, new Trace(write));
@@ -45,7 +52,7 @@ export async function simulate(
   };
   process.on('unhandledRejection', onRejection);
   try {
-    const history = await run(world);
+    await run(world);
     const { scheduler, trace, oracles, counts, violation } = world;
     const { steps, nowMs } = scheduler;
     return {
@@ -57,43 +64,39 @@ export async function simulate(
       simulatedMs: nowMs,
       acknowledgedUid: oracles.acknowledged.uid,
       counts,
-      history,
     };
   } finally {
     process.off('unhandledRejection', onRejection);
   }
 }
 
-function createWorld(chance: Chance, swarm: Swarm, trace: Trace): World {
+interface BuiltWorld extends World {
+  readonly hosts: readonly Host[];
+}
+
+function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
   const scheduler = new Scheduler(chance, trace);
+  const { members, replicas, durability } = swarm;
   const hosts: Host[] = [];
-  const order = Array.from({ length: swarm.members }, (_, at) => memberPodName(clusterName, at));
-  const world: { -readonly [Part in keyof World]: World[Part] } = {
-    chance,
-    scheduler,
-    trace,
-    swarm,
-    hosts,
-    order,
-    stream: new StreamServer(),
-    violation: null,
-    counts: new Map(),
-  } as unknown as World;
-  world.network = new Network(world);
-  world.api = new ApiServer(world);
-  world.oracles = new Oracles({
-    durability: swarm.durability,
+  const oracles = new Oracles({
+    durability,
     complain: (invariant, message) => {
       complain(world, invariant, message);
     },
     nowMs: () => scheduler.nowMs,
   });
+  const api = new ApiServer(chance, (mark) => {
+    oracles.mark = mark;
+  });
+  const order = Array.from({ length: members }, (_, at) => memberPodName(clusterName, at));
+  const servers = { network: new Network({ chance, scheduler, swarm }), stream: new StreamServer(), api };
+  const world: BuiltWorld = { chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, violation: null, counts: new Map() };
   for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
-  for (let at = 0; at < swarm.replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
+  for (let at = 0; at < replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
   return world;
 }
 
-async function run(world: World): Promise<HistoryEntry[]> {
+async function run(world: BuiltWorld): Promise<void> {
   const { scheduler, swarm, chance } = world;
   const operator = new SimulatedOperator(world);
   operator.start();
@@ -103,26 +106,50 @@ async function run(world: World): Promise<HistoryEntry[]> {
   }
   let asking = true;
   const clients = Array.from({ length: swarm.clients }, (_, at) => new Client(world, at, () => asking));
-  const faults = new Faults(world, operator);
+  const faults = new Faults(world, world.hosts, operator);
   let isOver = false;
-  scheduler.later(swarm.faultPhaseMs, 'heal', () => {
-    world.trace.say(scheduler.nowMs, '***', 'all faults are over');
-    faults.heal();
-    const sinceMs = scheduler.nowMs;
-    const look = (): void => {
-      if (isSettled(world)) asking = false;
-      if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world)) isOver = true;
-      else if (scheduler.nowMs - sinceMs > convergenceLimitMs) complain(world, 'convergence', describeHosts(world));
-      else scheduler.later(lookMs, 'look', look);
-    };
-    look();
+  const lookForEnd = (sinceMs: number): void => {
+    if (isSettled(world)) asking = false;
+    if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world) && isStreamWhole(world))
+      isOver = true;
+    else if (scheduler.nowMs - sinceMs > convergenceLimitMs)
+      complain(world, 'convergence', `${describeHosts(world)}; the stream ${isStreamWhole(world) ? 'has it all' : 'lacks frames'}`);
+    else scheduler.later(lookMs, 'look', () => lookForEnd(sinceMs));
+  };
+  const begin = (): void => {
+    faults.begin();
+    scheduler.later(swarm.faultPhaseMs, 'heal', () => {
+      world.trace.say(scheduler.nowMs, '***', 'all faults are over');
+      faults.heal();
+      lookForEnd(scheduler.nowMs);
+    });
+  };
+  const beginWhenLed = (): void => {
+    if (isLed(world) || scheduler.nowMs > firstLeaderLimitMs) begin();
+    else scheduler.later(lookMs, 'look', beginWhenLed);
+  };
+  if (swarm.calmStart) beginWhenLed();
+  else begin();
+  await scheduler.run(() => {
+    if (scheduler.steps > maxSteps) complain(world, 'I10', `more than ${String(maxSteps)} things happen: somebody asks without end`);
+    return isOver || world.violation !== null;
   });
-  await scheduler.run(() => isOver || world.violation !== null);
   if (world.violation === null) {
     judgeStates(world);
     world.oracles.conclude();
+    judgeHistory(
+      world,
+      clients.flatMap(({ history }) => history),
+    );
   }
   for (const host of world.hosts) host.process?.end();
   world.trace.mixText(String(world.oracles.acknowledged.tip?.hash));
-  return clients.flatMap(({ history }) => history);
+}
+
+/** What the clients were told fits one order of single operations, whatever the log says. */
+function judgeHistory(world: World, history: readonly Attempt[]): void {
+  if (world.swarm.durability === 'Leader') return;
+  const verdict = checkLinearizable(history);
+  count(world, `history: ${verdict.kind}`);
+  if (verdict.kind === 'violation') complain(world, 'linearizability', `${verdict.key}: ${verdict.detail}`);
 }

@@ -1,9 +1,5 @@
 // The JetStream servers of a simulation: one stream of messages with its sequences, which may be away, lose its end, or be lost.
 // Sequences are used again after a lost end, as JetStream does. What a client sees of it is in simulated-stream.ts.
-export interface StreamEnd {
-  readonly lastSeq: number;
-}
-
 export type Offer = { readonly kind: 'stored'; readonly seq: number } | { readonly kind: 'wrongLastSequence' };
 
 const keptEnds = 8;
@@ -13,7 +9,7 @@ export class StreamServer {
   exists = false;
   #messages: Uint8Array[] = [];
   /** Ends of the last moments, for a server that does not know yet that it leads no more. */
-  #ends: number[] = [0];
+  readonly #ends: number[] = [0];
   readonly #readers = new Set<(isLoss: boolean) => void>();
 
   /** `onChange` is called after each change; `isLoss` when messages are gone. Returns the way to leave. */
@@ -38,6 +34,10 @@ export class StreamServer {
   /** As a stale server would say it, `age` changes ago. */
   staleLastSeq(age: number): number {
     return this.#ends[Math.max(0, this.#ends.length - 1 - age)] ?? 0;
+  }
+
+  get messages(): readonly Uint8Array[] {
+    return this.#messages;
   }
 
   /** `undefined` when there is none with this sequence. */

@@ -14,6 +14,7 @@ export const faultKinds = [
   'partition',
   'apiCut',
   'apiAway',
+  'leaseGiven',
   'leaseTwice',
   'leaseLate',
   'streamAway',
@@ -30,8 +31,24 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
+/** Each of them ends a leadership sooner or later: without one a run shows little. */
+const unsettling: readonly FaultKind[] = ['kill', 'powerLoss', 'allDown', 'stop', 'pause', 'natsCut', 'partition', 'leaseGiven'];
+
+/** Kinds that meet in the places where such programs break: two candidates at once, a promise that was not durable, a log that parted. */
+const themes: readonly (readonly FaultKind[])[] = [
+  ['leaseTwice', 'kill', 'oneWayCut'],
+  ['leaseTwice', 'powerLoss', 'diskSlow'],
+  ['leaseTwice', 'partition', 'pause'],
+  ['leaseGiven', 'streamLosesEnd', 'readerStall'],
+  ['leaseGiven', 'streamLosesEnd', 'partition', 'kill'],
+  ['leaseGiven', 'partition', 'diskSlow', 'powerLoss'],
+  ['streamLost', 'allDown', 'powerLoss', 'streamAway'],
+  ['streamLosesEnd', 'syncFails', 'diskFull', 'leaseGiven'],
+  ['diskSlow', 'kill', 'powerLoss', 'streamLosesEnd'],
+];
+
 /** Kinds that the programs do not withstand yet: drawn, and left out unless they are asked for. */
-export const futureFaults: readonly FaultKind[] = ['diskReplaced'];
+const futureFaults: readonly FaultKind[] = ['diskReplaced'];
 
 export interface Swarm {
   readonly members: number;
@@ -63,6 +80,13 @@ export interface Swarm {
   readonly keys: number;
   readonly faults: readonly FaultKind[];
   readonly faultGapMs: number;
+  readonly faultLastsMs: number;
+  /** How often a fault meets the leader, and not whoever. */
+  readonly leaderShare: number;
+  /** The faults wait for the first leader. */
+  readonly calmStart: boolean;
+  /** Faults that take a member out wait while no more than a majority is left. */
+  readonly keepsMajority: boolean;
   readonly faultPhaseMs: number;
 }
 
@@ -79,7 +103,6 @@ export interface SwarmChanges {
 const rate = (chance: Chance, max: number): number => (chance.happens(0.5) ? 0 : chance.between(0, max));
 
 export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
-  const faultShare = chance.pick([0.1, 0.2, 0.2, 0.4, 0.8]);
   const drawn: Swarm = {
     members: chance.pick([1, 3, 3, 3, 3, 3, 3, 5]),
     replicas: chance.pick([0, 0, 0, 1, 2]),
@@ -93,7 +116,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
       maxMs: chance.pick([1, 5, 50]),
       slowRate: rate(chance, 0.05),
       slowMs: chance.pick([200, 1000, 5000]),
-      lossRate: rate(chance, 0.05),
+      lossRate: rate(chance, chance.pick([0.02, 0.3])),
       doubleRate: rate(chance, 0.05),
     },
     disk: { operationMs: 0.05, syncMs: chance.pick([0.5, 5, 20]) },
@@ -107,11 +130,22 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     clients: chance.pick([1, 2, 3, 4]),
     thinkMs: chance.pick([30, 100, 300]),
     keys: chance.pick([1, 2, 4]),
-    faults: chance.some(faultKinds, faultShare),
-    faultGapMs: chance.pick([200, 600, 1500]),
-    faultPhaseMs: chance.pick([3000, 6000, 12_000]),
+    faults: drawFaults(chance),
+    faultGapMs: chance.pick([200, 500, 1500]),
+    faultLastsMs: chance.pick([300, 1500, 5000, 10_000]),
+    leaderShare: chance.pick([0, 0.5, 0.8]),
+    calmStart: chance.happens(0.75),
+    keepsMajority: chance.happens(0.6),
+    faultPhaseMs: chance.pick([4000, 8000, 12_000]),
   };
   return changed(drawn, changes);
+}
+
+function drawFaults(chance: Chance): FaultKind[] {
+  const drawn = chance.happens(0.5)
+    ? [...chance.pick(themes), ...chance.some(faultKinds, 0.1)]
+    : [chance.pick(unsettling), chance.pick(unsettling), ...chance.some(faultKinds, chance.pick([0.1, 0.2, 0.4, 0.8]))];
+  return [...new Set(drawn)];
 }
 
 function changed(drawn: Swarm, { without = [], only = faultKinds, faultPhaseMs, clients, calmNetwork, withFuture }: SwarmChanges): Swarm {

@@ -1,11 +1,14 @@
 // One simulated world: its chance, its queue of events, what was drawn for it, its servers and its hosts. Parts find each other here.
 // It has no behaviour but the end: the first broken invariant stops the run.
 import type { Chance } from './chance.ts';
+import type { MemberReport } from '../../common/report.ts';
+import type { LocalProcess } from '../../sidecar/control-process.ts';
 import type { ApiServer } from './api-server.ts';
-import type { Host } from './host.ts';
-import type { Network } from './network.ts';
+import type { Network, Station } from './network.ts';
 import type { Oracles } from './oracles.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Life, Scheduler } from './scheduler.ts';
+import type { DiskRecord } from './disk-record.ts';
+import type { SimulatedDisk } from './simulated-disk.ts';
 import type { StreamServer } from './stream-server.ts';
 import type { Swarm } from './swarm.ts';
 import type { Trace } from './trace.ts';
@@ -14,6 +17,39 @@ export interface Violation {
   readonly invariant: string;
   readonly message: string;
   readonly atMs: number;
+}
+
+/** A host, as the parts of the world see it. */
+export interface SimulatedHost extends Station {
+  readonly kind: 'member' | 'dr';
+  readonly disk: SimulatedDisk;
+  readonly record: DiskRecord;
+  /** Simulated milliseconds in one of its monotonic milliseconds. */
+  readonly rate: number;
+  readonly apiReachable: boolean;
+  readonly podUid: string;
+  /** How often it stood still. */
+  readonly pauses: number;
+  readonly process: RunningSidecar | null;
+  /** Whole milliseconds. */
+  wallMs(): number;
+  reported(report: MemberReport): void;
+  crash(why: string, keepsPower: boolean): void;
+  /** As `crash`, by itself: it is started again. */
+  exit(why: string, keepsPower: boolean): void;
+}
+
+export interface RunningSidecar extends Life {
+  /** `null` until the journal is read. */
+  readonly control: LocalProcess | null;
+  readonly peers: {
+    readonly onMessageHandler: (payload: Uint8Array) => void;
+    readonly onRequestHandler: ((payload: Uint8Array) => Promise<Uint8Array>) | null;
+  };
+  /** As it said last; `Starting` before. */
+  readonly phase: string;
+  /** As the holder of the leader Lease. */
+  readonly identity: string;
 }
 
 export interface World {
@@ -25,7 +61,7 @@ export interface World {
   readonly network: Network;
   readonly stream: StreamServer;
   readonly api: ApiServer;
-  readonly hosts: readonly Host[];
+  readonly hosts: readonly SimulatedHost[];
   /** Electable pods in the order of failover.csv. */
   readonly order: readonly string[];
   violation: Violation | null;

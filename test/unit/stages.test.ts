@@ -26,7 +26,7 @@ async function ran(stages: readonly StageName[], { failing = [] as string[], int
 describe('the stages', () => {
   test('run in order, the end-to-end tests without the cluster that was there', async () => {
     const { done } = await ran(stageNames);
-    expect(done).toEqual(['preparation', 'check', 'unit', 'conformance', 'integration', 'down before', 'e2e', 'down']);
+    expect(done).toEqual(['preparation', 'check', 'unit', 'simulation', 'conformance', 'integration', 'down before', 'e2e', 'down']);
   });
 
   test('that need no programs wait for no preparation', async () => {
@@ -45,9 +45,9 @@ describe('the stages', () => {
 
   test('that need the programs do not run after a failed preparation, and each is one failure that says why', async () => {
     const { done, said, total } = await ran(stageNames, { failing: ['preparation'] });
-    expect(done).toEqual(['preparation', 'check', 'unit']);
+    expect(done).toEqual(['preparation', 'check', 'unit', 'simulation']);
     expect(said.match(/^\w+ does not run, .*: the preparation has failed\.$/gm)).toHaveLength(3);
-    expect(total).toMatchObject({ passed: 2, failed: 4 });
+    expect(total).toMatchObject({ passed: 3, failed: 4 });
   });
 
   test('leave a cluster alone that cannot be removed', async () => {
@@ -59,9 +59,9 @@ describe('the stages', () => {
 
   test.each([
     ['unit', ['preparation', 'check', 'unit']],
-    ['conformance', ['preparation', 'check', 'unit', 'conformance']],
-    ['down before', ['preparation', 'check', 'unit', 'conformance', 'integration', 'down before']],
-    ['e2e', ['preparation', 'check', 'unit', 'conformance', 'integration', 'down before', 'e2e', 'down with logs']],
+    ['conformance', ['preparation', 'check', 'unit', 'simulation', 'conformance']],
+    ['down before', ['preparation', 'check', 'unit', 'simulation', 'conformance', 'integration', 'down before']],
+    ['e2e', ['preparation', 'check', 'unit', 'simulation', 'conformance', 'integration', 'down before', 'e2e', 'down with logs']],
   ])('end with an interruption of %s, and the cluster is taken down', async (interruptedIn, expected) => {
     expect((await ran(stageNames, { interruptedIn })).done).toEqual(expected);
   });

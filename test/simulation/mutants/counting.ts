@@ -17,10 +17,15 @@ export const countingMutants: readonly Mutant[] = [
     replace: 'const reports = [own, own,',
   },
   {
-    name: 'counts reports under any promise',
+    name: 'counts reports under any promise, and leads on when it hears a higher one',
     file: `${core}/quorum.ts`,
     find: '.filter(({ promise }) => sameEpoch(promise, epoch))',
     replace: '',
+    also: {
+      file: `${core}/member.ts`,
+      find: 'if (compareEpochs(report.promise, m.role.epoch) > 0)',
+      replace: 'if (compareEpochs(report.promise, m.role.epoch) > 1e9)',
+    },
   },
   {
     name: 'counts a parted log by its length',

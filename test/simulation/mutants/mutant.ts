@@ -3,35 +3,41 @@
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 
-export interface Mutant {
-  /** In kebab-case, as a person says it. */
-  readonly name: string;
+export interface Edit {
   /** From the root of the repository. */
   readonly file: string;
   readonly find: string;
   readonly replace: string;
 }
 
+export interface Mutant extends Edit {
+  /** What the program does wrong. */
+  readonly name: string;
+  /** Two rules that stand in for each other are taken away together; each in another file. */
+  readonly also?: Edit;
+}
+
 const root = new URL('../../../', import.meta.url);
 
 /** The source of the file with the bug in it. Throws when the text is not there exactly once. */
-export function planted({ name, file, find, replace }: Mutant): string {
+export function planted({ file, find, replace }: Edit): string {
   const source = readFileSync(new URL(file, root), 'utf8');
   const parts = source.split(find);
   const [before, after] = parts;
   if (before === undefined || after === undefined || parts.length !== 2)
-    throw new Error(`mutant ${name}: its text stands in ${file} ${String(parts.length - 1)} times, not once`);
+    throw new Error(`${JSON.stringify(find)} stands in ${file} ${String(parts.length - 1)} times, not once`);
   return before + replace + after;
 }
 
 /** From now on this thread loads the file with the bug. It must not have been loaded before. */
 export function plant(mutant: Mutant): void {
-  const source = planted(mutant);
-  const { href } = new URL(mutant.file, root);
+  const edits = mutant.also === undefined ? [mutant] : [mutant, mutant.also];
+  const sources = new Map(edits.map((edit) => [new URL(edit.file, root).href, planted(edit)]));
   registerHooks({
     load: (url, context, next) => {
       const loaded = next(url, context);
-      return url === href ? { ...loaded, source } : loaded;
+      const source = sources.get(url);
+      return source === undefined ? loaded : { ...loaded, source };
     },
   });
 }
