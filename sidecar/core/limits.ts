@@ -21,6 +21,8 @@ export const coreLimits = Object.freeze({
   fetchWindowFrames: 64,
   locateRetryMs: 1000,
   stalledReaderMs: 2000,
+  /** A reader gets so long to find out that the message at its place is gone. */
+  lookAgainMs: 1000,
   submitTimeoutMs: 10_000,
   handOverTimeoutMs: 3000,
   queuedChanges: 4096,
