@@ -82,7 +82,8 @@ export function onLastSeq(m: Member, token: number, seq: number | null): void {
   if (seq < m.reader.seq) {
     // The stream lost what this member stored there and never read back, or a stale server answers: the reader has to look.
     role.stage.token = 0;
-    return readAgain(m);
+    if (m.now.nowMs - m.reader.readAtMs >= coreLimits.lookAgainMs) readAgain(m);
+    return;
   }
   role.stage.endSeq = seq;
   progress(m);

@@ -25,6 +25,8 @@ export const coreLimits = Object.freeze({
   checkpointBytes: 64 * 1024 * 1024,
   /** Between attempts to make a checkpoint. */
   checkpointRetryMs: 10_000,
+  /** A reader gets so long to find out that the message at its place is gone. */
+  lookAgainMs: 1000,
   submitTimeoutMs: 10_000,
   handOverTimeoutMs: 3000,
   queuedChanges: 4096,

@@ -38,7 +38,8 @@ export type FrameOutcome = 'known' | 'appended' | 'setAside' | 'foreign';
 
 /** One message of the stream, in order. */
 export function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameOutcome {
-  m.reader.seq = seq;
+  // What this member stored itself may be ahead of what is read back: only a restart leads back.
+  m.reader.seq = Math.max(m.reader.seq, seq);
   m.reader.readAtMs = m.now.nowMs;
   const frame = decodeFrame(bytes, m.config.sha256);
   if ('error' in frame) {

@@ -21,6 +21,9 @@ interface Wish {
 }
 
 const maxAttempts = 5;
+const maxCallMs = 1;
+/** A client waits so long, then it tries again, perhaps elsewhere. */
+const patienceMs = 4000;
 const retryPauseMs = 600;
 /** Every call is answered within this time, whatever happens, unless its process ends or stands still. */
 const answerLimitMs = 30_000;
@@ -94,7 +97,7 @@ export class Client {
     const { oracles } = this.#world;
     const beforeUid = oracles.acknowledged.uid;
     const attempt = linearizably ? this.#opened(key, { kind: 'read' }) : null;
-    const work = async (): Promise<void> => {
+    const work = this.#reach(host, async () => {
       await control.waitFor(linearizably ? { kind: 'linearizable' } : { kind: 'local' });
       const uid = control.uid;
       const found = control.get(key);
@@ -104,8 +107,8 @@ export class Client {
       count(this.#world, linearizably ? 'client: linearizable read' : 'client: local read');
       const value = found === undefined ? null : JSON.stringify(found.value);
       if (attempt !== null) this.#answered(attempt, { kind: 'value', value, ...(found === undefined ? {} : { uid: found.uid }) });
-    };
-    this.#settle(host, work(), (error) => {
+    });
+    this.#settle(host, work, (error) => {
       if (attempt !== null) this.#answered(attempt, { kind: 'refused' });
       count(this.#world, `client: read ${error === null ? 'broken off' : error.code}`);
       this.#thinkAgain();
@@ -129,6 +132,17 @@ export class Client {
     this.#attempt(host, { key, op, change, beforeUid: this.#world.oracles.acknowledged.uid }, maxAttempts);
   }
 
+  /** A call reaches its process when that runs: one that stands still takes it late. */
+  #reach<T>(host: SimulatedHost, call: () => Promise<T>): Promise<T> {
+    const { scheduler, chance } = this.#world;
+    const where = host.process === null ? { machine: host } : { machine: host, life: host.process };
+    return new Promise((resolve, reject) => {
+      scheduler.after(chance.between(0, maxCallMs), 'call', where, () => {
+        call().then(resolve, reject);
+      });
+    });
+  }
+
   #attempt(host: SimulatedHost, wish: Wish, left: number): void {
     const control = host.process?.control;
     const again = (): void => {
@@ -142,7 +156,7 @@ export class Client {
     const { oracles, scheduler } = this.#world;
     const { change } = wish;
     const attempt = this.#opened(wish.key, wish.op, change.idempotencyKey);
-    const work = control.submit(change).then(({ uid, epoch, duplicate }) => {
+    const work = this.#reach(host, () => control.submit(change)).then(({ uid, epoch, duplicate }) => {
       count(this.#world, duplicate ? 'client: duplicate' : 'client: committed');
       this.#world.trace.say(scheduler.nowMs, `client-${String(this.#number)}`, `UID ${String(uid)} is acknowledged by ${host.pod}`);
       oracles.committed(change, uid, epoch);
@@ -158,40 +172,45 @@ export class Client {
     });
   }
 
-  /** Waits for the answer, or for the end of the process that owes it. */
+  /** Waits for the answer, as long as its patience lasts and the process lives. */
   #settle(host: SimulatedHost, work: Promise<void>, onFailure: (error: AppError | null) => void): void {
     const { scheduler } = this.#world;
-    const process = host.process;
+    const { process } = host;
     let isOver = false;
     this.pending += 1;
-    const over = (then: () => void) => (): void => {
+    const end = (then: () => void): void => {
       if (isOver) return;
       isOver = true;
       this.pending -= 1;
       then();
     };
-    const watch = (): void => {
-      if (isOver) return;
-      if (process?.dead !== false) return over(() => onFailure(null))();
-      scheduler.later(1000, 'clientWatch', watch);
-    };
-    scheduler.later(1000, 'clientWatch', watch);
-    this.#limit(host, process, () => isOver);
+    scheduler.later(patienceMs, 'clientPatience', () => {
+      end(() => onFailure(null));
+    });
+    const isAnswered = this.#mustAnswer(host, process);
     work.then(
-      over(() => this.#thinkAgain()),
+      () => {
+        isAnswered();
+        end(() => this.#thinkAgain());
+      },
       (error: unknown) => {
+        isAnswered();
         if (!isAppError(error)) complain(this.#world, 'defect', `a caller got ${String(error)}`);
-        over(() => onFailure(isAppError(error) ? error : null))();
+        end(() => onFailure(isAppError(error) ? error : null));
       },
     );
   }
 
-  #limit(host: SimulatedHost, process: RunningSidecar | null, isOver: () => boolean): void {
-    const { scheduler } = this.#world;
-    const pauses = host.pauses;
-    scheduler.later(answerLimitMs, 'clientLimit', () => {
-      if (!isOver() && process?.dead === false && pauses === host.pauses && !host.paused)
+  /** A process that lives, and that never stood still meanwhile, answers in time (I10). */
+  #mustAnswer(host: SimulatedHost, process: RunningSidecar | null): () => void {
+    const { pauses } = host;
+    let answered = false;
+    this.#world.scheduler.later(answerLimitMs, 'clientLimit', () => {
+      if (!answered && process?.dead === false && pauses === host.pauses && !host.paused)
         complain(this.#world, 'I10', `${host.pod} has not answered a caller for ${String(answerLimitMs)} ms`);
     });
+    return () => {
+      answered = true;
+    };
   }
 }

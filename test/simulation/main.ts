@@ -78,12 +78,20 @@ async function runMany(): Promise<number> {
 async function runMutants(): Promise<number> {
   const seeds = Number(values.seeds ?? mutantSeeds);
   let missed = 0;
-  console.log(`${'planted bug'.padEnd(62)} ${'seeds'.padStart(6)}  broke`);
-  for (const { name } of [...countingMutants, ...keepingMutants].filter((each) => each.name.includes(values.only))) {
-    const total = await runCrew({ from, seeds, jobs, mutant: name, changes, limitMs, onProgress: () => undefined });
+  console.log(`${'planted bug'.padEnd(62)} ${'seeds'.padStart(6)}  broke          (t: a targeted search)`);
+  for (const { name, where } of [...countingMutants, ...keepingMutants].filter((each) => each.name.includes(values.only))) {
+    const total = await runCrew({
+      from,
+      seeds,
+      jobs,
+      mutant: name,
+      changes: { ...where, ...changes },
+      limitMs,
+      onProgress: () => undefined,
+    });
     const [first] = total.failures;
     if (first === undefined) missed += 1;
-    const needed = first === undefined ? '-' : String(first.seed - from + 1);
+    const needed = first === undefined ? '-' : `${String(first.seed - from + 1)}${where === undefined ? '' : ' t'}`;
     console.log(
       `${name.padEnd(62)} ${needed.padStart(6)}  ${first === undefined ? 'NOT FOUND' : `${first.violation.invariant}: ${first.violation.message.split('\n', 1)[0]?.slice(0, 120) ?? ''}`}`,
     );

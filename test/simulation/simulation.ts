@@ -109,7 +109,8 @@ async function run(world: BuiltWorld): Promise<void> {
   const faults = new Faults(world, world.hosts, operator);
   let isOver = false;
   const lookForEnd = (sinceMs: number): void => {
-    if (isSettled(world)) asking = false;
+    // A leader whose reader is behind learns from its next write that the stream has lost what it stored.
+    asking = !isSettled(world) || (clients.every(({ pending }) => pending === 0) && isEqual(world) && !isStreamWhole(world));
     if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world) && isStreamWhole(world))
       isOver = true;
     else if (scheduler.nowMs - sinceMs > convergenceLimitMs)

@@ -39,6 +39,9 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['leaseTwice', 'kill', 'oneWayCut'],
   ['leaseTwice', 'powerLoss', 'diskSlow'],
   ['leaseTwice', 'partition', 'pause'],
+  ['leaseTwice', 'natsCut'],
+  ['readerStall', 'streamLosesEnd', 'kill'],
+  ['leaseTwice', 'pause'],
   ['leaseGiven', 'streamLosesEnd', 'readerStall'],
   ['leaseGiven', 'streamLosesEnd', 'partition', 'kill'],
   ['leaseGiven', 'partition', 'diskSlow', 'powerLoss'],
@@ -93,7 +96,8 @@ export interface Swarm {
 /** What a caller wants otherwise than the seed says. */
 export interface SwarmChanges {
   readonly without?: readonly FaultKind[];
-  readonly only?: readonly FaultKind[];
+  /** In the place of what was drawn. */
+  readonly faults?: readonly FaultKind[];
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
@@ -148,9 +152,9 @@ function drawFaults(chance: Chance): FaultKind[] {
   return [...new Set(drawn)];
 }
 
-function changed(drawn: Swarm, { without = [], only = faultKinds, faultPhaseMs, clients, calmNetwork, withFuture }: SwarmChanges): Swarm {
+function changed(drawn: Swarm, { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, withFuture }: SwarmChanges): Swarm {
   const future = withFuture === true ? [] : futureFaults;
-  const faults = drawn.faults.filter((kind) => only.includes(kind) && !without.includes(kind) && !future.includes(kind));
+  const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind) && !future.includes(kind));
   const calm =
     calmNetwork === true
       ? {

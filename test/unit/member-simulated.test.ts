@@ -19,6 +19,30 @@ describe('a stream that was lost', () => {
     write(world, 1);
   });
 
+  test('from an end on that the leader had stored and not read back gets all of it again', () => {
+    const world = new MemberWorld(1);
+    world.start('m-0');
+    world.run(1000);
+    world.openRound('m-0');
+    world.until('m-0 leads', () => world.leader() === 'm-0');
+    world.stalled.add('m-0');
+    write(world, 1);
+    write(world, 1);
+    world.loseStreamAfter(world.stream.length - 1);
+    world.stalled.clear();
+    world.run(100);
+    world.submit('m-0', 'key', 'value');
+    world.run(5000);
+    write(world, 1);
+    const stored = world.stream.map(({ hash }) => hash);
+    expect(
+      world
+        .node('m-0')
+        .frames.map(({ frame }) => frame.hash)
+        .filter((hash) => !stored.includes(hash)),
+    ).toEqual([]);
+  });
+
   test('leaves a log without the high-water mark to be completed from a member that came after the round was opened', () => {
     const world = running();
     write(world, 3);

@@ -2,6 +2,7 @@
 // A text that does not stand in its file exactly once stops the run: the list would otherwise rot in silence.
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
+import type { SwarmChanges } from '../swarm.ts';
 
 export interface Edit {
   /** From the root of the repository. */
@@ -15,6 +16,8 @@ export interface Mutant extends Edit {
   readonly name: string;
   /** Two rules that stand in for each other are taken away together; each in another file. */
   readonly also?: Edit;
+  /** Where it is looked for, when that is not everywhere: a targeted search. */
+  readonly where?: SwarmChanges;
 }
 
 const root = new URL('../../../', import.meta.url);
