@@ -1,13 +1,13 @@
 // Winning leadership: read to the end, promise, votes, claim, fill, confirm (design: "Leading"). Safety rests on the votes alone (I3):
 // the Lease only says who should try. What a leader does is in `leadership.ts`.
-import { compareEpochs, comparePositions, sameEpoch } from '../../common/position.ts';
-import type { HighWaterMark } from '../../common/report.ts';
+import { compareEpochs, sameEpoch } from '../../common/position.ts';
 import { encodeFrame, type Frame } from './frame.ts';
 import { releaseLease, turnMs } from './turn.ts';
 import { sendHeartbeat } from './heartbeat.ts';
 import { dismiss, open } from './leadership.ts';
 import type { MessageOf } from './message.ts';
 import { readAgain, startReading, seek, takeOverBest } from './reader.ts';
+import { belowMark, seekBetterPeer } from './high-water-mark.ts';
 import { coreLimits } from './limits.ts';
 import { isPromisedByAll, unvotedRound } from './eligibility.ts';
 import { isKnown, isQuorum, reachedByQuorum, standingsUnder } from './quorum.ts';
@@ -109,7 +109,7 @@ function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate
   if (unvoted?.claim !== 'forced') takeOverBest(m);
   if (m.persisting.size > 0 || m.reloading) return;
   if (m.refusal?.reason === 'ForeignStream') return stepDown(m, m.refusal.message);
-  if (lacksMark(m) && seekBetterPeer(m)) return;
+  if (belowMark(m) !== null && seekBetterPeer(m)) return;
   if (refuseBelowMark(m)) return;
   promise(m, candidate, unvoted?.generation ?? null);
 }
@@ -253,32 +253,12 @@ function confirm(m: Member, candidate: Candidate): void {
   if (reached >= candidate.claimIndex && !refuseBelowMark(m)) open(m, candidate);
 }
 
-const markOf = (m: Member): HighWaterMark | null => m.lease.record?.round?.highWaterMark ?? null;
-
-function lacksMark(m: Member): boolean {
-  const mark = markOf(m);
-  return mark !== null && !m.log.holds(mark);
-}
-
-/** Whoever has more may have come after the round was opened, and may not stand himself: his log is taken over as the stream's is. */
-function seekBetterPeer(m: Member): boolean {
-  const fresh = [...m.peers.values()].filter(({ heardAtMs }) => m.now.nowMs - heardAtMs < coreLimits.peerFreshMs);
-  const better = fresh.map(({ report }) => report.position).filter((position) => isMoreAdvanced(position, m.log.position()));
-  const [best] = better.sort((a, b) => comparePositions(b, a));
-  if (best === undefined) return false;
-  seek(m, best);
-  return true;
-}
-
 /** Gives up without the high-water mark (I6): before anybody is asked, so that no claims pile up, and once more before it opens. */
 function refuseBelowMark(m: Member): boolean {
-  const mark = markOf(m);
-  if (mark === null || !lacksMark(m)) return false;
-  m.refusal = {
-    reason: 'BelowHighWaterMark',
-    message: `this log ends at UID ${String(m.log.position().uid)} and lacks the acknowledged change ${String(mark.uid)}: start the member that has it`,
-  };
-  stepDown(m, m.refusal.message);
+  const refusal = belowMark(m);
+  if (refusal === null) return false;
+  m.refusal = refusal;
+  stepDown(m, refusal.message);
   return true;
 }
 

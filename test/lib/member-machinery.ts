@@ -174,8 +174,7 @@ export class MemberMachinery {
   /** The process goes on with what the disk has. */
   #reload(node: MemberNode, before: Member): void {
     if (node.member !== before) return;
-    node.build(before.config);
-    if (node.member !== null) carryOver(node.member, before);
+    carryOver(node.build(before.config), before);
     this.input(node, { kind: 'recorded', record: node.record });
   }
 

@@ -52,7 +52,7 @@ export class MemberNode {
     this.build(config);
   }
 
-  build(config: MemberConfig): void {
+  build(config: MemberConfig): Member {
     const newest = this.checkpoints.at(-1) ?? [];
     const base = headOf(newest.slice(0, this.baseIndex));
     const foundation = { position: base?.position ?? emptyPosition, history: base?.history ?? [] };
@@ -61,6 +61,7 @@ export class MemberNode {
     for (const { frame, seq } of this.frames) recover(member, frame, seq);
     this.member = member;
     this.readAfter = null;
+    return member;
   }
 
   /** A new volume in the place of the old one. */
