@@ -87,7 +87,7 @@ describe('a member that starts and meets a leader', () => {
     );
   });
 
-  test("never gives up changes that the leader has not passed: it archives only below or at the leader's UID (K9)", () => {
+  test("never gives up changes that the leader has not passed: it archives only below or at the leader's UID (K9, I5)", () => {
     fc.assert(
       fc.property(pair, ({ local, leader }) => {
         const outcome = told(decideJoin(factsOf(local, leader)));

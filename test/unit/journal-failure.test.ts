@@ -39,7 +39,7 @@ beforeEach(async () => {
 });
 
 describe('a sync that fails', () => {
-  test('ends the process and answers nobody: the page cache is not to be trusted after it', async () => {
+  test('ends the process and answers nobody: the page cache is not to be trusted after it (I2)', async () => {
     faults.syncFails = true;
     const under = opened.journal.write({ frames: logged(frames.slice(6, 7)) });
     const queued = opened.journal.write({ hardState: promised(epochOf(2)) });

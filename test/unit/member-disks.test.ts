@@ -90,7 +90,7 @@ describe('a member whose volume is lost', () => {
     world.until('all agree', () => agree(world));
   });
 
-  test('follows while the API server is away, and votes for nobody', () => {
+  test('follows while the API server is away, and votes for nobody (I2)', () => {
     const world = running();
     world.crash('m-2');
     world.apiAway = true;
@@ -148,7 +148,7 @@ describe('the configuration', () => {
 });
 
 describe('a round without votes', () => {
-  test('recovers a cluster that has too few of its disks left, with what the most advanced one has', () => {
+  test('recovers a cluster that has too few of its disks left, with what the most advanced one has (I2)', () => {
     const world = running();
     write(world, 5);
     world.until('all agree', () => agree(world));

@@ -39,7 +39,7 @@ describe('a log that grows', () => {
 });
 
 describe('a member that lacks what the others have compacted', () => {
-  test('takes a snapshot over when its volume is lost and the stream no longer has the beginning', () => {
+  test('takes a snapshot over when its volume is lost and the stream no longer has the beginning (I2)', () => {
     const world = running(3, 0, soon);
     for (let round = 0; round < 10; round += 1) write(world, 20);
     world.until('all agree', () => agree(world));
