@@ -15,6 +15,7 @@ import { createAccessReview } from './kube/access.ts';
 import { KubeApi, podEndpoint, type KubeEndpoint } from './kube/kube-api.ts';
 import { createLeaderLease } from './kube/leader-lease.ts';
 import { createOwnPod } from './kube/own-pod.ts';
+import { repairJournal } from './repair.ts';
 import { Runtime } from './runtime.ts';
 import { createStatusFile } from './status-file.ts';
 import { connectNats } from './stream/connection.ts';
@@ -93,6 +94,21 @@ const lease =
     : createLeaderLease({ api, namespace: config.namespace, name: leaderLeaseName(config.cluster), ...config.election, log });
 const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, log });
 
+let order: readonly string[] = [];
+let onOrder = (_pods: readonly string[]): void => undefined;
+void followFailoverOrder({
+  file: config.failoverFile,
+  cluster: config.cluster,
+  onOrder: (pods) => {
+    order = pods;
+    onOrder(pods);
+  },
+  log,
+  signal: closing.signal,
+});
+const others = (): string[] => order.filter((pod) => pod !== config.pod);
+await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, log });
+
 const runtime = await Runtime.create(
   { journal, stream, peers, lease, ownPod, clock: systemClock, crash: die, log },
   {
@@ -123,13 +139,8 @@ runtime.onChange(() => writeStatusFile({ ...controlProcess.role(), pod: config.p
 
 await server.listen();
 link.onState((state) => runtime.setConnection(state.kind === 'connected' ? null : state.reason));
-void followFailoverOrder({
-  file: config.failoverFile,
-  cluster: config.cluster,
-  onOrder: (pods) => runtime.setOrder(pods),
-  log,
-  signal: closing.signal,
-});
+onOrder = (pods) => runtime.setOrder(pods);
+onOrder(order);
 runtime.start();
 log.info({ version, kind: config.kind, uid: controlProcess.uid }, 'sidecar started');
 

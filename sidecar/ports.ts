@@ -105,7 +105,7 @@ export interface Journal {
   readonly hardState: HardState;
   /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full: nothing of this step is kept but, perhaps, its hard state (see `hardState`), and the steps that were queued behind it are rejected with it; queue_full, when too much waits; stopping, after `close`. An fsync that fails, a frame that does not continue the log, or a truncation to where no state can be built from (before the oldest checkpoint of a compacted log), ends the process. */
   write(step: JournalWrite): Promise<ArchivedTail | null>;
-  /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: rejects with AppError journal_corrupt; with compacted when `fromIndex` is not after `base`. */
+  /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: damage rejects with AppError journal_corrupt and ends the process, so that the next one repairs it; rejects with compacted when `fromIndex` is not after `base`. */
   read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]>;
   /** Makes the checkpoint at frame `index`, which is durable and acknowledged; writes go on meanwhile, only a truncation waits. Resolves with `checkpoint`, which is that one or was at or beyond it already. Rejects with AppError disk_full, journal_corrupt, or internal_error when the worker broke. */
   makeCheckpoint(index: number): Promise<SnapshotHead>;

@@ -19,12 +19,19 @@ export type OrderWrite =
 
 /** The member that is to be forced to lead, and can be; `null` when there is none. */
 export function memberToForce(members: readonly MemberView[], open: StartRound | null): MemberView | null {
-  return members.find((member) => isAsked(member, 'forceStart') && !isForced(member, open) && whyNotForced(member) === null) ?? null;
+  return (
+    members.find(
+      (member) => isAsked(member, 'forceStart') && hasSpoken(member) && !isForced(member, open) && whyNotForced(member) === null,
+    ) ?? null
+  );
 }
 
 export function orderWrites(members: readonly MemberView[], open: StartRound | null, leases: readonly ObservedLease[]): OrderWrite[] {
   return members.flatMap((member) => [...forceWrites(member, open), ...discardWrites(member, leases)]);
 }
+
+/** It says now which disk it has. */
+const hasSpoken = ({ report, live }: MemberView): boolean => report !== null && live && report.incarnation !== '';
 
 const isAsked = ({ pod }: MemberView, order: keyof ObservedPod['orders']): boolean => pod?.orders[order] === true;
 
@@ -35,9 +42,10 @@ const isForced = ({ name, report }: MemberView, open: StartRound | null): boolea
   open.counted.some(({ pod, session }) => pod === name && session === report?.session);
 
 /** `null` when it can be forced, or has not spoken yet. */
-function whyNotForced({ name, kind, report, live }: MemberView): string | null {
+function whyNotForced(member: MemberView): string | null {
+  const { name, kind, report } = member;
   if (kind === 'dr') return `${name} is a disaster-recovery replica and never leads (K11)`;
-  if (report === null || !live || report.incarnation === '') return null;
+  if (report === null || !hasSpoken(member)) return null;
   if (report.phase === 'Leading') return `${name} leads already`;
   if (report.phase === 'Blocked' || report.phase === 'Waiting') return null;
   return `${name} is ${report.phase}${report.leader === null ? '' : ` and has a leader, ${report.leader}`}: nothing keeps it from starting`;

@@ -240,6 +240,8 @@ export function onLoaded(m: Member, token: number, frames: readonly Frame[]): vo
   const { role } = m;
   if (role.kind !== 'candidate' || role.stage.kind !== 'filling' || role.stage.token !== token) return;
   const frame = frames[0];
+  // It was compacted meanwhile, which the core may hear a moment later: then the stream needs it no more.
+  if (role.stage.index <= m.log.baseIndex || (frame === undefined && m.checkpoint.token !== null)) return fill(m, role, role.stage.index);
   if (frame === undefined || !m.log.contains(frame.index, frame.hash))
     throw new Error('broken invariant I1: the journal does not hold the log');
   const publishToken = newToken(m);

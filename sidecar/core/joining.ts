@@ -4,7 +4,7 @@ import { sameEpoch } from '../../common/position.ts';
 import { decideJoin } from './join.ts';
 import { coreLimits } from './limits.ts';
 import type { LocatedEnd, Message } from './message.ts';
-import { rewindTo } from './reader.ts';
+import { rewindFloor, rewindTo } from './reader.ts';
 import { newToken, note, type Join, type Member } from './state.ts';
 
 /** A volume of another cluster is in the place of the sender's, or of the own. Nothing that is said across counts; who starts here is blocked. */
@@ -48,12 +48,20 @@ export function onLocated(m: Member, token: number, end: LocatedEnd | null): voi
 export function discardLocal(m: Member): void {
   const { leader } = m;
   if (m.join.kind !== 'blocked' || leader?.opened !== true) return;
+  const isForeign = m.log.clusterId !== null && m.log.clusterId !== leader.clusterId;
+  if (isForeign && rewindFloor(m) > 0)
+    return note(m, 'error', 'a compacted log of another cluster cannot be discarded: give this member an empty volume', {
+      uid: m.log.position().uid,
+    });
   note(m, 'warn', 'gives its own changes up', { reason: m.join.reason, uid: m.log.position().uid, leader: leader.pod });
   m.join = { kind: 'running' };
   m.followed = true;
-  if (m.log.clusterId !== null && m.log.clusterId !== leader.clusterId) rewindTo(m, 0);
+  if (isForeign) rewindTo(m, 0);
   // A log that is parted from the leader's is rewound when it is read; one that only goes on where the leader's ends would never be.
-  else if (m.log.holds(leader.position) && m.log.length > leader.position.index) rewindTo(m, leader.position.index);
+  else if (m.log.holds(leader.position) && m.log.length > leader.position.index) {
+    if (leader.position.index >= rewindFloor(m)) rewindTo(m, leader.position.index);
+    else m.reader.partedBelowBase = true;
+  }
 }
 
 function block(m: Member, decision: Extract<Join, { kind: 'blocked' }>, leaderUid: number): void {

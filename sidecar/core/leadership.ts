@@ -1,5 +1,5 @@
 // Leading: group commit with one frame under way, acknowledgement by a majority that promised this very epoch, confirmed reads, heartbeats.
-// Guarantees I2 and I3: nothing is answered before a majority of `spec.members` has it durable under this leader's promise.
+// Guarantees I2 and I3: nothing is answered before a quorum has it durable under this leader's promise.
 // It never trusts the Lease or a clock for that; how leadership is won is in `election.ts`.
 import type { ErrorCode } from '../../common/errors.ts';
 import type { Configuration } from '../../common/configuration.ts';

@@ -115,15 +115,19 @@ export function seek(m: Member, target: Position): void {
 type Chain =
   | { readonly kind: 'whole'; readonly fork: number; readonly frames: { frame: Frame; seq: number }[] }
   | { readonly kind: 'lacks'; readonly index: number }
-  /** It parts from the own log where that is compacted. */
+  /** It parts from the own log below where that may be rewound to. */
   | { readonly kind: 'partedBelowBase' };
+
+/** Below it no state can be built again: a log that is compacted needs a checkpoint to begin from. */
+export const rewindFloor = (m: Member): number => (m.log.baseIndex === 0 ? 0 : Math.max(m.log.baseIndex, m.checkpoint.index));
 
 /** Walks back from `end` to the own log through what was set aside. */
 function chainTo(m: Member, end: Position): Chain {
+  const floor = rewindFloor(m);
   const frames: { frame: Frame; seq: number }[] = [];
   let { index, hash } = end;
   while (!m.log.contains(index, hash)) {
-    if (index <= m.log.baseIndex && m.log.baseIndex > 0) return { kind: 'partedBelowBase' };
+    if (index <= floor) return { kind: 'partedBelowBase' };
     const found = m.reader.orphans.get(hash);
     if (found === undefined || index === 0) return { kind: 'lacks', index };
     frames.unshift(found);
@@ -139,7 +143,7 @@ function chainTo(m: Member, end: Position): Chain {
     }
     uid = lastUid(frame);
   }
-  return { kind: 'whole', fork: index, frames };
+  return index < Math.min(floor, m.log.length) ? { kind: 'partedBelowBase' } : { kind: 'whole', fork: index, frames };
 }
 
 function drop(m: Member, frame: Frame): void {

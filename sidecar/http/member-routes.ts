@@ -27,13 +27,21 @@ const statusSchema = z
 const archivesSchema = z
   .strictObject({
     archives: z.array(
-      z.strictObject({
-        id: z.string(),
-        firstUid: z.int().min(0),
-        lastUid: z.int().min(0),
-        changes: z.int().min(0),
-        sha256: z.string(),
-      }),
+      z.discriminatedUnion('kind', [
+        z
+          .strictObject({
+            kind: z.literal('diverged'),
+            id: z.string(),
+            firstUid: z.int().min(0),
+            lastUid: z.int().min(0),
+            changes: z.int().min(0),
+            sha256: z.string(),
+          })
+          .describe('Changes that this member discarded.'),
+        z
+          .strictObject({ kind: z.enum(['copy', 'state']), id: z.string(), timeMs: z.int(), uid: z.int().min(0), sha256: z.string() })
+          .describe('A compressed copy of the state, or the state that was discarded with a log that had parted below what it had compacted.'),
+      ]),
     ),
   })
   .meta({ id: 'Archives' });

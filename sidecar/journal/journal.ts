@@ -159,10 +159,16 @@ class DiskJournal implements Journal {
     return this.#commits.push(step);
   }
 
-  read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]> {
+  async read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]> {
     this.#assertScanned();
     assert(fromIndex >= 1, 'frames are counted from 1');
-    return this.#parts.frames.read(fromIndex, maxBytes);
+    try {
+      return await this.#parts.frames.read(fromIndex, maxBytes);
+    } catch (error) {
+      // Only the opening of a journal repairs it (ADR 11): the process ends, and the next one does.
+      if (error instanceof AppError && error.code === 'journal_corrupt') this.#options.onFatal(error);
+      throw error;
+    }
   }
 
   makeCheckpoint(index: number): Promise<SnapshotHead> {

@@ -146,9 +146,9 @@ describe('a bit flipped anywhere', () => {
     testTimeoutMs,
   );
 
-  test('in the promise is refused', async () => {
+  test('in the hard state is refused', async () => {
     // The line feed at the end means nothing.
-    expect(new Set((await flipAll(disk, `${journalDirectory}/promise`, frames)).slice(0, -1))).toEqual(new Set(['refused']));
+    expect(new Set((await flipAll(disk, `${journalDirectory}/hard-state`, frames)).slice(0, -1))).toEqual(new Set(['refused']));
   });
 
   test('in the sum of an archive is logged, or the sum is not that of the archive', async () => {

@@ -81,9 +81,14 @@ describe('force-start', () => {
     ]);
   });
 
-  test('waits for a pod that has not spoken yet', () => {
-    const silent: Scene = { ...healthy, status: founded, members: { ...healthy.members, 'trading-2': { report: null, pod: forceStart } } };
+  test.each([
+    ['has not spoken yet', { report: null }],
+    ['does not know its disk yet', { phase: 'Starting' as const, report: { incarnation: '' } }],
+    ['speaks no more', { ageMs: 60_000 }],
+  ])('waits for a pod that %s, and raises no generation meanwhile', (_, member) => {
+    const silent: Scene = { ...healthy, status: founded, members: { ...healthy.members, 'trading-2': { ...member, pod: forceStart } } };
     expect([...ofKind(silent, 'openRound'), ...ofKind(silent, 'consumeOrder')]).toEqual([]);
+    expect(ofKind(silent, 'writeStatus').map(({ status }) => status.generation)).not.toContain(1);
   });
 });
 
