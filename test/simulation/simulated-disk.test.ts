@@ -13,9 +13,9 @@ function newDisk(seed: number) {
   const scheduler = new Scheduler(chance, new Trace());
   const disk = new SimulatedDisk(chance, scheduler, { operationMs: 1, syncMs: 5 });
   const life = { dead: false };
-  const carryOut = async <T>(work: (mounted: Disk) => Promise<T>): Promise<T> => {
+  const carryOut = async <T>(work: (mounted: Disk) => Promise<T>, process = life): Promise<T> => {
     let isOver = false;
-    const result = work(disk.mount(machine, life)).finally(() => (isOver = true));
+    const result = work(disk.mount(machine, process)).finally(() => (isOver = true));
     // Whoever awaits the result takes the rejection.
     result.catch(() => undefined);
     await scheduler.run(() => isOver);
@@ -76,8 +76,7 @@ describe('a simulated disk', () => {
       await scheduler.run(() => scheduler.steps === steps);
       life.dead = true;
       disk.abandon();
-      life.dead = false;
-      outcomes.add(await carryOut(read));
+      outcomes.add(await carryOut(read, { dead: false }));
     }
     expect([...outcomes].sort()).toEqual(['', content.toString()]);
   });
