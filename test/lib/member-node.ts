@@ -79,6 +79,8 @@ export class MemberNode {
 
   persist({ hardState, truncateTo, frames }: PersistStep): void {
     if (hardState !== undefined) this.hardState = hardState;
+    const floor = this.baseIndex === 0 ? 0 : (this.checkpoints[0]?.length ?? 0);
+    if (truncateTo !== undefined && truncateTo < floor) throw new Error('a rewind leaves a log from which the state can be built');
     if (truncateTo !== undefined) this.archived.push(...this.frames.splice(truncateTo - this.baseIndex).map(({ frame }) => frame));
     if (frames !== undefined) this.frames.push(...frames);
   }

@@ -91,6 +91,8 @@ export interface Swarm {
   /** Faults that take a member out wait while no more than a majority is left. */
   readonly keepsMajority: boolean;
   readonly faultPhaseMs: number;
+  /** In the end the stream must hold all that the leader has. */
+  readonly judgesStream: boolean;
 }
 
 /** What a caller wants otherwise than the seed says. */
@@ -102,6 +104,8 @@ export interface SwarmChanges {
   readonly clients?: number;
   readonly calmNetwork?: boolean;
   readonly withFuture?: boolean;
+  /** Off unless asked for: a rebuilt stream that has the same message at a reader's place is not told from the old one yet. */
+  readonly judgesStream?: boolean;
 }
 
 const rate = (chance: Chance, max: number): number => (chance.happens(0.5) ? 0 : chance.between(0, max));
@@ -141,6 +145,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     calmStart: chance.happens(0.75),
     keepsMajority: chance.happens(0.6),
     faultPhaseMs: chance.pick([4000, 8000, 12_000]),
+    judgesStream: false,
   };
   return changed(drawn, changes);
 }
@@ -152,7 +157,10 @@ function drawFaults(chance: Chance): FaultKind[] {
   return [...new Set(drawn)];
 }
 
-function changed(drawn: Swarm, { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, withFuture }: SwarmChanges): Swarm {
+function changed(
+  drawn: Swarm,
+  { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, withFuture, judgesStream = false }: SwarmChanges,
+): Swarm {
   const future = withFuture === true ? [] : futureFaults;
   const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind) && !future.includes(kind));
   const calm =
@@ -162,5 +170,5 @@ function changed(drawn: Swarm, { without = [], faults: wanted, faultPhaseMs, cli
           stream: { lossRate: 0, answerLossRate: 0, lateCopyRate: 0, staleRate: 0 },
         }
       : {};
-  return { ...drawn, ...calm, faults, faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs, clients: clients ?? drawn.clients };
+  return { ...drawn, ...calm, faults, faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs, clients: clients ?? drawn.clients, judgesStream };
 }

@@ -98,12 +98,14 @@ export const countingMutants: readonly Mutant[] = [
     file: `${core}/member.ts`,
     find: "if (m.role.kind === 'leader' && !sameEpoch(m.promise, m.role.epoch)) stepDown(m, 'a higher epoch is in the log');",
     replace: '',
+    where: { faults: ['leaseTwice', 'natsCut', 'oneWayCut'] },
   },
   {
     name: 'answers reads without asking anybody',
     file: `${core}/leadership.ts`,
     find: '  role.reads.push({ id, round: null, deadlineMs: m.now.nowMs + coreLimits.submitTimeoutMs });',
     replace: "  m.effects.push({ kind: 'answerRead', id, result: { kind: 'confirmed', uid: m.store.uid } });",
+    where: { faults: ['leaseTwice', 'natsCut'] },
   },
   {
     name: 'reads are confirmed by a round that had begun before',

@@ -40,12 +40,14 @@ export const keepingMutants: readonly Mutant[] = [
     file: `${core}/election.ts`,
     find: 'const index = m.log.firstNotStored(from);',
     replace: 'const index = 0 * from;',
+    where: { judgesStream: true },
   },
   {
     name: 'remembers what a lost stream had',
     file: `${core}/reader.ts`,
     find: '  m.log.forgetStored();\n',
     replace: '',
+    where: { judgesStream: true },
   },
   {
     name: 'claims on a sequence that a lost stream had',
