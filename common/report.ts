@@ -29,8 +29,8 @@ export const memberReportSchema = z.object({
   incarnation: z.string().max(32),
   /** Its disk counts, as far as its own log tells. */
   voter: z.boolean(),
-  /** Pods that count as far as its log tells, however its process ends: one that is to go stays until no leader's log names it. */
-  voters: z.array(identifier).max(14),
+  /** Those of which a majority each is needed, as far as its log alone tells; none while the log is empty. A pod that is to go stays until no leader's log names it. */
+  configurations: z.array(configurationSchema).max(8),
   phase: z.enum(memberPhases),
   /** Set whenever the phase is not Leading or Following: a CamelCase reason and a sentence with the evidence and the next step. */
   reason: z.string().max(64).optional(),

@@ -2,7 +2,7 @@
 import type { HighWaterMark, MemberReport } from '../common/report.ts';
 import type { RoleView } from './http/process.ts';
 import { phaseOf } from './core/phase.ts';
-import { isVoter, votersInLog } from './core/quorum.ts';
+import { configurationsInLog, isVoter } from './core/quorum.ts';
 import { isEligible } from './core/eligibility.ts';
 import { type Member } from './core/state.ts';
 
@@ -16,7 +16,7 @@ export function memberReport(m: Member, { address, version }: { readonly address
     role: kind,
     incarnation: m.disk === 'registered' || m.disk === 'registering' ? m.hardState.incarnation : '',
     voter: isVoter(m),
-    voters: votersInLog(m),
+    configurations: configurationsInLog(m),
     ...phaseOf(m),
     clusterId: m.log.clusterId,
     promise: m.durable.promise,
@@ -35,7 +35,17 @@ export function outlineOf(m: Member): string {
   const { phase, reason, message } = phaseOf(m);
   const why = reason === 'StreamUnavailable' ? message : reason;
   return JSON.stringify([
-    [phase, why, m.leader?.pod, m.synced, isEligible(m), m.disk, isVoter(m), votersInLog(m)],
+    [
+      phase,
+      why,
+      m.leader?.pod,
+      m.synced,
+      isEligible(m),
+      m.disk,
+      isVoter(m),
+      m.log.configurations.length,
+      m.log.confirmedIndex >= (m.log.configurations.at(-1)?.index ?? 0),
+    ],
     [m.durable.position.index, m.store.index, m.promise.generation, m.promise.number],
   ]);
 }

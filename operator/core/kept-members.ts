@@ -7,6 +7,6 @@ import { reportLifetimeMs, type ObservedLease } from './observed.ts';
 export function keptMembers({ spec }: ControlCluster, leases: readonly ObservedLease[], existing: number): number {
   const leader = leases.find(({ report, ageMs, proven }) => proven && ageMs <= reportLifetimeMs && report?.phase === 'Leading')?.report;
   if (leader === undefined || leader === null) return Math.max(spec.members, existing);
-  const ordinals = leader.voters.map((pod) => Number(/\d+$/.exec(pod)?.[0] ?? 0));
+  const ordinals = leader.configurations.flat().map(({ pod }) => Number(/\d+$/.exec(pod)?.[0] ?? 0));
   return Math.max(spec.members, ...ordinals.map((ordinal) => ordinal + 1));
 }

@@ -76,8 +76,7 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   );
   const missing = candidates.filter((member) => !present.includes(member));
   // Who cannot win the votes of a majority of the disks tries in vain, and holds the Lease meanwhile.
-  const isVain =
-    missing.length === 0 && !isUnderWay(present, open) && votersAmong(cluster, reported(present)).length < majorityOf(cluster.spec.members);
+  const isVain = missing.length === 0 && !isUnderWay(present, open) && !canElect(cluster, reported(present));
   if (!isVain && (leadership.kind === 'led' || candidates.some((member) => mayStand(member, open)))) return { kind: 'notNeeded' };
   const patience = patienceLeftMs(cluster, observed.nowMs);
   const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(cluster.spec.members));
@@ -185,17 +184,25 @@ function votersAmong({ status }: ControlCluster, counted: readonly Counted[]): r
   return counted.filter(({ report }) => report.voter || (report.position.index === 0 && isOneOf(founding ?? [], report)));
 }
 
+/** A majority of each configuration that the most advanced log names is here: by their disks, whoever else is. */
+function canElect(cluster: ControlCluster, counted: readonly Counted[]): boolean {
+  const [first, ...others] = votersAmong(cluster, counted);
+  if (first === undefined) return false;
+  const best = others.reduce((a, b) => (comparePositions(b.report.position, a.report.position) > 0 ? b : a), first);
+  const { configurations } = best.report;
+  const needed = configurations.length > 0 ? configurations : [cluster.status?.founding ?? disksOf(counted)];
+  return needed.every((disks) => 2 * disks.filter((disk) => counted.some(({ report }) => isOneOf([disk], report))).length > disks.length);
+}
+
 /**
  * By votes, as long as enough of the disks that count are there. With all members there and too few such disks among them, or with a generation that was raised and
  * that no log has a claim of, a recovery (ADR 10). `null`: nobody can lead before more members are there.
  */
 function howToLead(cluster: ControlCluster, counted: readonly Counted[], open: StartRound | null, allPresent: boolean): WayToLead | null {
-  const { founding, generation: known = 0 } = cluster.status ?? {};
-  const voters = votersAmong(cluster, counted);
   const inLogs = Math.max(0, ...counted.map(({ report }) => report.position.epoch.generation));
-  const used = usedGeneration(counted, open);
-  if (voters.length >= majorityOf(cluster.spec.members) && used === inLogs)
-    return { claim: 'elected', generation: Math.max(known, inLogs), configuration: founding ?? disksOf(voters), candidates: voters };
+  const candidates = votersAmong(cluster, counted);
+  if (canElect(cluster, counted) && usedGeneration(counted, open) === inLogs)
+    return { claim: 'elected', generation: inLogs, configuration: cluster.status?.founding ?? disksOf(candidates), candidates };
   if (!allPresent) return null;
   return { claim: 'recovery', generation: nextGeneration(cluster, counted, open), configuration: disksOf(counted), candidates: counted };
 }

@@ -20,7 +20,7 @@ export function statusOf(observed: Observed, judgement: Judgement): ControlClust
   const mark = highestMark(cluster, observed.memberLeases);
   const clusterId = before.clusterId ?? (start.kind === 'open' ? start.round.clusterId : undefined);
   const founding = before.founding ?? (start.kind === 'open' ? start.round.configuration : undefined);
-  const generation = start.kind === 'open' ? start.round.generation : before.generation;
+  const generation = start.kind === 'open' ? Math.max(start.round.generation, before.generation ?? 0) : before.generation;
   const epoch = leader?.report?.position.epoch.number ?? before.epoch;
   return {
     observedGeneration: cluster.metadata.generation ?? 0,

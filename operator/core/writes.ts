@@ -93,7 +93,7 @@ function leaseWrites({ cluster, leaderLease }: Observed, leadership: Leadership,
 }
 
 const isRecorded = ({ status }: Observed['cluster'], { clusterId, generation }: StartRound): boolean =>
-  status?.clusterId === clusterId && status.generation === generation && status.founding !== undefined;
+  status?.clusterId === clusterId && (status.generation ?? -1) >= generation && status.founding !== undefined;
 
 /**
  * A leader that was cut off cannot take its own label off, and half of all connections would still be sent to it. One that lives sees to its label itself:

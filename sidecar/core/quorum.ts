@@ -1,5 +1,5 @@
 // Counting by disks (ADR 10): which configurations are active, who stands under a promise, and what a majority of each of them has reached.
-import type { Configuration } from '../../common/configuration.ts';
+import type { Configuration, Voter } from '../../common/configuration.ts';
 import { sameEpoch, type Epoch } from '../../common/position.ts';
 import type { Member } from './state.ts';
 
@@ -23,10 +23,9 @@ function activeConfigurations(m: Member, acknowledgedIndex: number = m.acknowled
   return founding === undefined || founding === null ? [] : [founding];
 }
 
-/** Pods of which the disk counts for a process that starts with this log and knows no more than it says. */
-export const votersInLog = (m: Member): string[] => [
-  ...new Set(activeConfigurations(m, m.log.confirmedIndex).flatMap((voters) => voters.map(({ pod }) => pod))),
-];
+/** Those that a process finds active that starts with this log and knows no more than it says. A log names no more than a few that are not acknowledged. */
+export const configurationsInLog = (m: Member): Voter[][] =>
+  m.log.length === 0 ? [] : activeConfigurations(m, m.log.confirmedIndex).map((voters) => [...voters]);
 
 export const isVoter = (m: Member): boolean =>
   m.disk === 'registered' &&

@@ -252,6 +252,7 @@ function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: 
   if (rewinds) {
     note(m, 'warn', 'log rewound to follow a more advanced one', { fromIndex: m.log.length, toIndex: fork, uid: m.log.position().uid });
     m.log.truncate(fork);
+    m.acknowledgedIndex = Math.min(m.acknowledgedIndex, fork);
     m.uncommitted = m.uncommitted.filter(({ index }) => index <= fork);
   }
   const last = chain.at(-1)?.frame;

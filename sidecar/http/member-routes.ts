@@ -40,7 +40,9 @@ const archivesSchema = z
           .describe('Changes that this member discarded.'),
         z
           .strictObject({ kind: z.enum(['copy', 'state']), id: z.string(), timeMs: z.int(), uid: z.int().min(0), sha256: z.string() })
-          .describe('A compressed copy of the state, or the state that was discarded with a log that had parted below what it had compacted.'),
+          .describe(
+            'A compressed copy of the state, or the state that was discarded with a log that had parted below what it had compacted.',
+          ),
       ]),
     ),
   })

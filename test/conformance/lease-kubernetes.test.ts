@@ -56,7 +56,7 @@ const report: MemberReport = {
   role: 'member',
   incarnation: 'disk',
   voter: false,
-  voters: [],
+  configurations: [],
   phase: 'Waiting',
   clusterId: null,
   promise: noEpoch,

@@ -113,7 +113,7 @@ export class ActingCluster {
       role: 'member',
       incarnation: `disk-of-${pod}`,
       voter: true,
-      voters: [],
+      configurations: [],
       phase: 'Waiting',
       clusterId: null,
       promise: emptyPosition.epoch,

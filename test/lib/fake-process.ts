@@ -117,7 +117,7 @@ export class FakeProcess implements ControlProcess {
       role: 'member',
       incarnation: 'disk',
       voter: true,
-      voters: ['trading-0'],
+      configurations: [[{ pod: 'trading-0', incarnation: 'disk' }]],
       phase: this.roleNow.phase,
       ...this.reason,
       clusterId: 'cluster',

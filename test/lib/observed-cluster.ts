@@ -60,7 +60,7 @@ function report(name: string, member: ActingMember): MemberReport | null {
     role: name.includes('-dr-') ? 'dr' : 'member',
     incarnation: `${name}-disk`,
     voter: !name.includes('-dr-'),
-    voters: ['trading-0', 'trading-1', 'trading-2'],
+    configurations: (member.position ?? at(1, 10)).index === 0 ? [] : [founding],
     phase,
     clusterId,
     promise: (member.position ?? at(1, 10)).epoch,

@@ -21,6 +21,8 @@ export class AcknowledgedLog {
   readonly #versions = new Map<string, Version[]>();
   readonly #idempotencyKeys = new Map<string, number>();
   uid = 0;
+  /** Something that was acknowledged is not in the log any more. */
+  gaveUp = false;
 
   constructor(book: FrameBook, complain: Complaint) {
     this.#book = book;
@@ -54,6 +56,7 @@ export class AcknowledgedLog {
 
   /** What comes after frame `index` was given up, or lost as far as may be: it never happened. */
   giveUpAfter(index: number): void {
+    this.gaveUp = true;
     const kept = this.#frames.slice(0, index);
     this.#frames.length = this.uid = 0;
     this.#versions.clear();

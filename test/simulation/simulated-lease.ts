@@ -70,8 +70,8 @@ export class SimulatedLease implements LeaderLease {
   }
 }
 
-const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, voters }: MemberReport): string =>
-  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, voters]);
+const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, configurations }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, configurations]);
 
 /** What a pod says of itself: news at once, the rest with the heartbeat, tried again while the API server is away. */
 export class SimulatedOwnPod implements OwnPod {

@@ -50,9 +50,6 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['diskSlow', 'kill', 'powerLoss', 'streamLosesEnd'],
 ];
 
-/** Kinds that the programs do not withstand yet: drawn, and left out unless they are asked for. */
-const futureFaults: readonly FaultKind[] = ['diskReplaced'];
-
 export interface Swarm {
   readonly members: number;
   readonly replicas: number;
@@ -103,7 +100,6 @@ export interface SwarmChanges {
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
-  readonly withFuture?: boolean;
   /** Off unless asked for: a rebuilt stream that has the same message at a reader's place is not told from the old one yet. */
   readonly judgesStream?: boolean;
 }
@@ -159,10 +155,9 @@ function drawFaults(chance: Chance): FaultKind[] {
 
 function changed(
   drawn: Swarm,
-  { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, withFuture, judgesStream = false }: SwarmChanges,
+  { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, judgesStream = false }: SwarmChanges,
 ): Swarm {
-  const future = withFuture === true ? [] : futureFaults;
-  const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind) && !future.includes(kind));
+  const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind));
   const calm =
     calmNetwork === true
       ? {

@@ -59,7 +59,7 @@ const report = {
   role: 'member',
   incarnation: 'i',
   voter: true,
-  voters: ['m-0'],
+  configurations: [[{ pod: 'm-0', incarnation: 'i' }]],
   phase: 'Waiting',
   clusterId: null,
   promise: epoch,

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { emptyPosition, noEpoch } from '../../common/position.ts';
 import { isRecorded } from '../../sidecar/core/own-disk.ts';
 import { emptyHardState } from '../../sidecar/core/hard-state.ts';
-import { votersInLog } from '../../sidecar/core/quorum.ts';
+import { configurationsInLog } from '../../sidecar/core/quorum.ts';
 import { agree, running, write } from '../lib/member-stories.ts';
 import type { MemberWorld } from '../lib/member-world.ts';
 
@@ -126,7 +126,10 @@ describe('the configuration', () => {
           .sort()
           .join() === pods.join(),
     );
-    world.until('the log alone tells it', () => votersInLog(world.member(world.leader() ?? 'm-0')).length === to);
+    world.until(
+      'the log alone tells it',
+      () => new Set(configurationsInLog(world.member(world.leader() ?? 'm-0')).flatMap((disks) => disks.map(({ pod }) => pod))).size === to,
+    );
     write(world, 3);
     const sizes = new Set(world.stream.flatMap(({ configuration }) => configuration?.length ?? []));
     expect([...sizes].sort()).toEqual(Array.from({ length: Math.abs(to - from) + 1 }, (_, at) => Math.min(from, to) + at));

@@ -4,7 +4,7 @@ import { keptMembers } from '../../operator/core/kept-members.ts';
 import { observed, type Scene } from '../lib/observed-cluster.ts';
 
 const led = (voters: readonly string[], phase: 'Leading' | 'Following' = 'Leading'): Scene => ({
-  members: { 'trading-0': { phase, report: { voters: [...voters] } } },
+  members: { 'trading-0': { phase, report: { configurations: [voters.map((pod) => ({ pod, incarnation: 'disk' }))] } } },
 });
 const kept = (scene: Scene, members: number, existing: number): number => {
   const { cluster, memberLeases } = observed(scene);

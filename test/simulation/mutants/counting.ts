@@ -6,15 +6,15 @@ const core = 'sidecar/core';
 export const countingMutants: readonly Mutant[] = [
   {
     name: 'reports what is not durable yet',
-    file: `${core}/state.ts`,
+    file: 'sidecar/core/eligibility.ts',
     find: 'promise: m.durable.promise,\n    position: m.durable.position,',
     replace: 'promise: m.promise,\n    position: m.log.position(),',
   },
   {
     name: 'counts its own acknowledgement twice',
-    file: `${core}/quorum.ts`,
-    find: 'const reports = [own,',
-    replace: 'const reports = [own, own,',
+    file: 'sidecar/core/quorum.ts',
+    find: 'return values.sort((a, b) => b - a)[Math.floor(voters.length / 2)] ?? 0;',
+    replace: 'return values.sort((a, b) => b - a)[Math.max(0, Math.floor(voters.length / 2) - 1)] ?? 0;',
   },
   {
     name: 'counts reports under any promise, and leads on when it hears a higher one',
@@ -29,9 +29,9 @@ export const countingMutants: readonly Mutant[] = [
   },
   {
     name: 'counts a parted log by its length',
-    file: `${core}/quorum.ts`,
-    find: 'm.log.contains(position.index, position.hash) ? position.index : 0',
-    replace: 'position.index',
+    file: 'sidecar/core/quorum.ts',
+    find: 'index: m.log.holds(position) ? position.index : 0,',
+    replace: 'index: position.index,',
   },
   {
     name: 'the nonce of an epoch does not count',
@@ -53,8 +53,8 @@ export const countingMutants: readonly Mutant[] = [
   },
   {
     name: 'claims without votes',
-    file: `${core}/election.ts`,
-    find: 'stage.votes.size >= majority(m)',
+    file: 'sidecar/core/election.ts',
+    find: 'isQuorum(m, stage.votes)',
     replace: 'stage.votes.size >= 1',
   },
   {
@@ -65,21 +65,21 @@ export const countingMutants: readonly Mutant[] = [
   },
   {
     name: 'trusts the Lease as a fence',
-    file: `${core}/leadership.ts`,
-    find: "m.config.durability === 'Leader'\n",
-    replace: "m.config.durability === 'Leader' || m.lease.isFresh(m.now.nowMs)\n",
+    file: 'sidecar/core/leadership.ts',
+    find: "if (m.config.durability === 'Quorum' || leader",
+    replace: "if ((m.config.durability === 'Quorum' && !m.lease.isFresh(m.now.nowMs)) || leader",
   },
   {
     name: 'acknowledges frames of older epochs by their count',
-    file: `${core}/leadership.ts`,
-    find: 'if (reached >= leader.claimIndex && reached > m.acknowledgedIndex)',
-    replace: 'if (reached > m.acknowledgedIndex)',
+    file: 'sidecar/core/leadership.ts',
+    find: 'if (reached >= leader.claimIndex && reached > before)',
+    replace: 'if (reached > before)',
   },
   {
     name: 'votes before its promise is durable',
-    file: `${core}/vote.ts`,
-    find: 'persist(m, { promise: m.promise }, () => {\n    if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);\n  });',
-    replace: 'answerVote(m, request.from, request.epoch, true);\n  persist(m, { promise: m.promise });',
+    file: 'sidecar/core/vote.ts',
+    find: 'persistHardState(m, () => {\n    if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);\n  });',
+    replace: 'answerVote(m, request.from, request.epoch, true);\n  persistHardState(m);',
   },
   {
     name: 'votes for a less advanced log',
@@ -102,14 +102,14 @@ export const countingMutants: readonly Mutant[] = [
   },
   {
     name: 'answers reads without asking anybody',
-    file: `${core}/leadership.ts`,
+    file: 'sidecar/core/reads.ts',
     find: '  role.reads.push({ id, round: null, deadlineMs: m.now.nowMs + coreLimits.submitTimeoutMs });',
     replace: "  m.effects.push({ kind: 'answerRead', id, result: { kind: 'confirmed', uid: m.store.uid } });",
     where: { faults: ['leaseTwice', 'natsCut'] },
   },
   {
     name: 'reads are confirmed by a round that had begun before',
-    file: `${core}/leadership.ts`,
+    file: 'sidecar/core/reads.ts',
     find: '  for (const read of leader.reads) read.round ??= leader.round;',
     replace: '  for (const read of leader.reads) read.round ??= leader.round - 1;',
   },
@@ -121,9 +121,9 @@ export const countingMutants: readonly Mutant[] = [
   },
   {
     name: 'publishes two frames at once',
-    file: `${core}/leadership.ts`,
-    find: 'if (leader.publishing !== null || leader.queue.length === 0 || m.reloading) return;',
-    replace: 'if (leader.queue.length === 0 || m.reloading) return;',
+    file: 'sidecar/core/leadership.ts',
+    find: 'if (leader.publishing !== null || m.reloading) return;',
+    replace: 'if (m.reloading) return;',
   },
   {
     name: 'the gate opens at the first word of a leader',

@@ -1,0 +1,43 @@
+// The person behind a simulated cluster, when all faults are over: a cluster that lacks its high-water mark, and cannot have it any more, is forced to start (K10).
+// Only what the disks and the stream have lost together excuses that; anything else that keeps a cluster from opening is a violation.
+import { comparePositions } from '../../common/position.ts';
+import { complain, type SimulatedHost, type World } from './world.ts';
+
+/** The cluster has so long to find what it lacks. */
+const patienceMs = 30_000;
+
+export class Person {
+  readonly #world: World;
+  readonly #hosts: readonly SimulatedHost[];
+  #askedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(world: World, hosts: readonly SimulatedHost[]) {
+    this.#world = world;
+    this.#hosts = hosts;
+  }
+
+  /** Looks at the cluster, which has been without faults since `sinceMs`. */
+  look(sinceMs: number): void {
+    const { scheduler, oracles, api, trace } = this.#world;
+    const { nowMs } = scheduler;
+    if (nowMs - sinceMs < patienceMs || nowMs - this.#askedAtMs < patienceMs) return;
+    const waiting = this.#hosts.filter(({ kind, process }) => kind === 'member' && process?.phase.includes('BelowHighWaterMark') === true);
+    if (waiting.length === 0) return;
+    const mark = oracles.mark === null ? undefined : oracles.book.get(oracles.mark.hash);
+    if (mark !== undefined && !oracles.losses.excuse(mark)) {
+      complain(this.#world, 'I6', `the high-water mark, UID ${String(oracles.mark?.uid)}, is somewhere and nobody finds it`);
+      return;
+    }
+    const pod = this.#mostAdvanced();
+    if (pod === null) return;
+    this.#askedAtMs = nowMs;
+    trace.say(nowMs, '***', `a person forces ${pod} to start`);
+    api.setPod(pod, { orders: { forceStart: true, discardLocal: false } });
+  }
+
+  #mostAdvanced(): string | null {
+    const reports = this.#hosts.flatMap(({ kind, process }) => (kind === 'member' ? (process?.control?.report() ?? []) : []));
+    const [best] = reports.sort((a, b) => comparePositions(b.position, a.position));
+    return best?.pod ?? null;
+  }
+}
