@@ -47,14 +47,14 @@ function mayStand(member: MemberView, open: StartRound | null): boolean {
   return report.voter || (report.position.index === 0 && isOneOf(open.configuration, report));
 }
 
-/** A member claims without votes, or is about to. */
+/** A member claims without votes, or is about to. Who has promised another number since stands for election like everybody. */
 const isUnderWay = (present: readonly MemberView[], open: StartRound | null): boolean =>
   open !== null &&
   open.claim !== 'elected' &&
-  present.some(
-    (member) =>
-      member.name === open.designated && (mayStand(member, open) || (isCounted(member, open) && member.report?.reason === 'Electing')),
-  );
+  present.some((member) => member.name === open.designated && isCounted(member, open) && claimsUnvoted(member.report, open));
+
+const claimsUnvoted = (report: MemberReport | null, open: StartRound): boolean =>
+  report !== null && (report.promise.generation < open.generation || (report.reason === 'Electing' && report.promise.number === 0));
 
 const isCounted = ({ report }: MemberView, open: StartRound | null): boolean =>
   open?.counted.some(({ pod, session }) => pod === report?.pod && session === report.session) ?? false;

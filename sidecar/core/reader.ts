@@ -193,7 +193,11 @@ function fetchMissing(m: Member, lacking: number): void {
   const leader = m.leader?.pod;
   if (leader !== undefined && leader !== m.config.pod) sources.unshift(leader);
   const peer = sources[reader.fetchTries % Math.max(sources.length, 1)];
-  if (peer === undefined) return;
+  if (peer === undefined) {
+    // There is nobody to ask; what the stream still brings is looked at as it comes.
+    reader.target = null;
+    return;
+  }
   const begin = lacking > m.log.length ? m.log.length + 1 : lacking - coreLimits.fetchWindowFrames;
   const fromIndex = Math.max(1, reader.fetchCursor > begin && reader.fetchCursor <= lacking ? reader.fetchCursor : begin);
   reader.fetch = { token: newToken(m), peer, fromIndex };

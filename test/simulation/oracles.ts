@@ -77,7 +77,9 @@ export class Oracles {
   #opened(pod: string, claim: Frame): void {
     const { complain, durability } = this.#options;
     this.#leaderships.push({ pod, claim, openUid: this.acknowledged.uid, endMs: Infinity });
-    const twin = this.#leaderships.find((each) => compareEpochs(each.claim.epoch, claim.epoch) === 0 && each.claim !== claim);
+    const twin = this.#leaderships.find(
+      (each) => compareEpochs(each.claim.epoch, claim.epoch) === 0 && each.claim !== claim && !this.losses.excuse(each.claim),
+    );
     if (twin !== undefined) complain('I3', `${pod} and ${twin.pod} have both opened epoch ${String(claim.epoch.number)}`);
     if (durability === 'Leader') return;
     if (!this.#isHeldByMajority(claim.hash))
@@ -100,7 +102,10 @@ export class Oracles {
     const missed = lost.find((frame) => !this.losses.excuse(frame));
     if (missed !== undefined)
       this.#options.complain('I2', `${pod} opens epoch ${describe(claim)} without acknowledged frame ${describe(missed)}`);
-    if (lost[0] !== undefined) this.acknowledged.giveUpAfter(lost[0].index - 1);
+    if (lost[0] === undefined) return;
+    this.acknowledged.giveUpAfter(lost[0].index - 1);
+    // What was refused then was refused by changes that never happened.
+    this.#conflicts.length = 0;
   }
 
   /** A caller was told that its change has this UID, in this epoch. */

@@ -125,6 +125,8 @@ export class SidecarProcess implements RunningSidecar {
       log: this.#log,
       onFatal: (error) => this.#fail(error),
       segmentBytes: this.#world.swarm.segmentBytes,
+      // A disk in memory pays for each byte of it at each start.
+      roomBytes: this.#world.swarm.segmentBytes / 4,
       disk: this.#host.disk.mount(this.#host, this),
     });
   }
