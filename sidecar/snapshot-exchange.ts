@@ -6,7 +6,8 @@ import type { Journal, Peers } from './ports.ts';
 
 /** Below the payload limit of NATS. */
 const partBytes = 512 * 1024;
-const offerTimeoutMs = 30_000;
+/** One that has to be made first is there when it is asked for again. */
+const offerTimeoutMs = 5000;
 const partTimeoutMs = 5000;
 
 /** Has the newest snapshot of `from` on the disk, whole. `null` when that has none, or another one by now. */

@@ -22,6 +22,12 @@ export interface CopySource {
   readonly content: AsyncIterable<Uint8Array>;
 }
 
+/** Gzip members of the content, in order. */
+export type Compress = (content: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+
+/** Beside the main thread. A failure of the content is thrown by what reads the other end. */
+export const gzip: Compress = (content) => pipeline(content, createGzip(), () => undefined) as AsyncIterable<Buffer>;
+
 export async function* fileContent(disk: Disk, path: string): AsyncGenerator<Uint8Array> {
   for (let offset = 0; ; offset += pieceBytes) {
     const bytes = await withFile(disk, path, 'read', (file) => file.read(offset, pieceBytes));
@@ -44,14 +50,13 @@ export async function archiveCopy(
   source: CopySource,
   timeMs: number,
   kind: ArchivedCopy['kind'],
+  compress: Compress,
 ): Promise<ArchivedCopy> {
   const { uid, hash } = source.position;
   const id = `${kind}-${String(timeMs).padStart(16, '0')}-${String(uid)}-${hash.slice(0, 8)}.${source.kind}`;
   const sum = createHash('sha256');
   async function* summed(): AsyncGenerator<Uint8Array> {
-    // A failure of the source is thrown by what reads the other end.
-    const compressed = pipeline(source.content, createGzip(), () => undefined);
-    for await (const bytes of compressed as AsyncIterable<Buffer>) {
+    for await (const bytes of compress(source.content)) {
       sum.update(bytes);
       yield bytes;
     }

@@ -5,7 +5,7 @@ import type { SnapshotHead } from '../core/snapshot.ts';
 import type { ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
 import { AppError } from '../../common/errors.ts';
 import { archiveTail, listTails, removeArchive, tailFile } from './archive.ts';
-import { archiveCopy, fileContent, frameLines, listCopies, retireCopies, type CopySource } from './archive-copy.ts';
+import { archiveCopy, fileContent, frameLines, listCopies, retireCopies, type Compress, type CopySource } from './archive-copy.ts';
 import type { CheckpointFile } from './checkpoint-file.ts';
 import type { Disk } from './disk.ts';
 import type { FrameLog } from './frame-log.ts';
@@ -16,8 +16,10 @@ export class Archives {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #log: SegmentReader['log'];
+  readonly #compress: Compress;
 
-  constructor(disk: Disk, directory: string, log: SegmentReader['log']) {
+  constructor(disk: Disk, directory: string, log: SegmentReader['log'], compress: Compress) {
+    this.#compress = compress;
     this.#disk = disk;
     this.#directory = directory;
     this.#log = log;
@@ -61,7 +63,7 @@ export class Archives {
     const [disk, directory] = [this.#disk, this.#directory];
     if (frames.end.index === 0) return null;
     const source = checkpoint === null ? await sourceOf(frames) : this.#state(checkpoint);
-    const copy = await archiveCopy(disk, directory, source, timeMs, 'copy');
+    const copy = await archiveCopy(disk, directory, source, timeMs, 'copy', this.#compress);
     const copies = await listCopies(disk, directory, this.#log);
     await retireCopies(
       disk,
@@ -77,7 +79,7 @@ export class Archives {
   async #keepState(frames: FrameLog, checkpoint: CheckpointFile): Promise<void> {
     const { index } = frames.end;
     const timeMs = index < frames.firstIndex ? 0 : (await frames.frameAt(index)).timeMs;
-    await archiveCopy(this.#disk, this.#directory, this.#state(checkpoint), timeMs, 'state');
+    await archiveCopy(this.#disk, this.#directory, this.#state(checkpoint), timeMs, 'state', this.#compress);
   }
 
   #state({ head, path }: CheckpointFile): CopySource {

@@ -20,6 +20,7 @@ import type {
   PartialSnapshot,
   Snapshot,
 } from '../ports.ts';
+import { gzip, type Compress } from './archive-copy.ts';
 import { Archives } from './archives.ts';
 import { makeCheckpoint, type Checkpointer } from './checkpoint.ts';
 import { readRecords, type CheckpointFile } from './checkpoint-file.ts';
@@ -51,6 +52,8 @@ export interface JournalOptions {
   /** Another disk makes its checkpoints in this thread. */
   readonly disk?: Disk;
   readonly checkpointer?: Checkpointer;
+  /** Another one than that of the platform, which works in threads of its own. */
+  readonly compress?: Compress;
 }
 
 interface Parts {
@@ -104,7 +107,7 @@ class DiskJournal implements Journal {
     this.#parts = parts;
     this.#options = options;
     this.#disk = parts.reader.disk;
-    this.#archives = new Archives(this.#disk, join(parts.directory, 'archive'), options.log);
+    this.#archives = new Archives(this.#disk, join(parts.directory, 'archive'), options.log, options.compress ?? gzip);
     this.#hardState = parts.hardState;
     this.#commits = new GroupCommit({ carryOut: (batch) => this.#carryOut(batch), log: options.log, onFatal: options.onFatal });
   }

@@ -54,6 +54,15 @@ export class AcknowledgedLog {
     for (const each of added.reverse()) this.#append(each);
   }
 
+  /** On one chain with all that is acknowledged. */
+  fits(frame: Frame): boolean {
+    const { tip } = this;
+    if (tip === undefined) return true;
+    return frame.index <= tip.index
+      ? this.#book.ancestor(tip.hash, frame.index) === frame
+      : this.#book.ancestor(frame.hash, tip.index) === tip;
+  }
+
   /** What comes after frame `index` was given up, or lost as far as may be: it never happened. */
   giveUpAfter(index: number): void {
     this.gaveUp = true;

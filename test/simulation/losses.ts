@@ -9,7 +9,7 @@ export class Losses {
   readonly #disks = new Map<string, number>();
   #stream = 0;
   /** Frames of a lower generation were given up by a forced start (K10). */
-  #forcedGeneration = 0;
+  forcedGeneration = 0;
 
   constructor(book: FrameBook) {
     this.#book = book;
@@ -24,12 +24,12 @@ export class Losses {
   }
 
   forced(generation: number): void {
-    this.#forcedGeneration = Math.max(this.#forcedGeneration, generation);
+    this.forcedGeneration = Math.max(this.forcedGeneration, generation);
   }
 
   /** Nothing promises this frame any more. */
   excuse(frame: Frame): boolean {
-    if (frame.epoch.generation < this.#forcedGeneration) return true;
+    if (frame.epoch.generation < this.forcedGeneration) return true;
     const number = this.#book.numberOf(frame);
     if (number >= this.#stream) return false;
     const voters = this.#book.votersAt(frame.hash);

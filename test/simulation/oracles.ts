@@ -35,6 +35,8 @@ export class Oracles {
   readonly #options: OracleOptions;
   readonly #leaderships: Leadership[] = [];
   readonly #conflicts: { readonly preconditions: readonly Precondition[]; readonly fromUid: number; readonly toUid: number }[] = [];
+  /** Of the last frame of each pod's log, as it says. */
+  readonly #generations = new Map<string, number>();
   /** What the status of the ControlCluster records (I6). */
   mark: HighWaterMark | null = null;
 
@@ -55,6 +57,7 @@ export class Oracles {
 
   /** What a member says of itself, each time that it says something new. */
   reported(report: MemberReport): void {
+    this.#generations.set(report.pod, report.position.epoch.generation);
     const { pod, phase, promise } = report;
     const current = this.#leaderships.findLast((each) => each.pod === pod && each.endMs === Infinity);
     if (phase !== 'Leading') {
@@ -104,8 +107,6 @@ export class Oracles {
       this.#options.complain('I2', `${pod} opens epoch ${describe(claim)} without acknowledged frame ${describe(missed)}`);
     if (lost[0] === undefined) return;
     this.acknowledged.giveUpAfter(lost[0].index - 1);
-    // What was refused then was refused by changes that never happened.
-    this.#conflicts.length = 0;
   }
 
   /** A caller was told that its change has this UID, in this epoch. */
@@ -134,6 +135,8 @@ export class Oracles {
       complain('I2', `${evidence} and not on the disks of a majority: ${frames.map(({ hash }) => this.#holdersOf(hash)).join(', ')}`);
       return;
     }
+    // Whoever has not heard of a forced start yet goes on with what it gave up.
+    if (this.losses.excuse(frame) && !this.acknowledged.fits(frame)) return;
     this.acknowledged.extend(frame);
     for (const { claim, pod } of this.#leaderships) {
       if (
@@ -159,7 +162,7 @@ export class Oracles {
 
   /** What a reader was shown is what the acknowledged log makes. */
   readKey(pod: string, key: string, atUid: number, entry: { readonly uid: number; readonly value: unknown } | undefined): void {
-    if (this.#options.durability === 'Leader') return;
+    if (this.#options.durability === 'Leader' || this.#isOvertaken(pod)) return;
     const expected = this.acknowledged.versionAt(key, atUid);
     if (entry?.value !== expected.value || (entry !== undefined && entry.uid !== expected.uid))
       this.#options.complain(
@@ -181,11 +184,17 @@ export class Oracles {
 
   /** When all is over: the refusals can be judged. */
   conclude(): void {
-    if (this.#options.durability === 'Leader') return;
+    // What was refused for changes that were given up can be judged no more.
+    if (this.#options.durability === 'Leader' || this.acknowledged.gaveUp) return;
     for (const { preconditions, fromUid, toUid } of this.#conflicts) {
       if (!this.acknowledged.refusedBetween(preconditions, fromUid, Math.min(toUid, this.acknowledged.uid)))
         this.#options.complain('order', `a change was refused for ${JSON.stringify(preconditions)}, which held all the time`);
     }
+  }
+
+  /** It has not followed the last forced start yet. */
+  #isOvertaken(pod: string): boolean {
+    return (this.#generations.get(pod) ?? 0) < this.losses.forcedGeneration;
   }
 
   #holdersOf(hash: string): string {

@@ -21,10 +21,12 @@ export class Person {
     const { scheduler, oracles, api, trace } = this.#world;
     const { nowMs } = scheduler;
     if (nowMs - sinceMs < patienceMs || nowMs - this.#askedAtMs < patienceMs) return;
-    const waiting = this.#hosts.filter(({ kind, process }) => kind === 'member' && process?.phase.includes('BelowHighWaterMark') === true);
-    if (waiting.length === 0) return;
+    // The operator judges by what the members report, and does not know what the stream has: it asks a person too.
+    const isRefused = api.status?.conditions?.some(({ type, reason }) => type === 'GateOpen' && reason === 'BelowHighWaterMark') === true;
+    const gaveUp = this.#hosts.some(({ kind, process }) => kind === 'member' && process?.phase.includes('BelowHighWaterMark') === true);
+    if (!isRefused && !gaveUp) return;
     const mark = oracles.mark === null ? undefined : oracles.book.get(oracles.mark.hash);
-    if (mark !== undefined && !oracles.losses.excuse(mark)) {
+    if (gaveUp && mark !== undefined && !oracles.losses.excuse(mark)) {
       complain(this.#world, 'I6', `the high-water mark, UID ${String(oracles.mark?.uid)}, is somewhere and nobody finds it`);
       return;
     }

@@ -1,5 +1,6 @@
 // One life of a sidecar on a simulated host: the real journal, runtime and Process API, on ports that the simulation gives.
 // From its end on nothing that it waits for happens. A defect (a broken invariant that it found itself) ends the run.
+import { gzipSync } from 'node:zlib';
 import { pino, type Logger } from 'pino';
 import { isAppError } from '../../common/errors.ts';
 import { leaseIdentity, type MemberReport } from '../../common/report.ts';
@@ -128,6 +129,7 @@ export class SidecarProcess implements RunningSidecar {
       // A disk in memory pays for each byte of it at each start.
       roomBytes: this.#world.swarm.segmentBytes / 4,
       disk: this.#host.disk.mount(this.#host, this),
+      compress: atOnce,
     });
   }
 
@@ -166,6 +168,11 @@ export class SidecarProcess implements RunningSidecar {
     complain(this.#world, 'defect', `${this.#host.pod}: ${what}`);
     this.#host.crash('a defect', true);
   }
+}
+
+/** Threads are no part of a simulation. */
+async function* atOnce(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const bytes of content) yield gzipSync(bytes);
 }
 
 function hasFailedSync(error: unknown): boolean {
