@@ -3,9 +3,8 @@
 // It holds no lock: that one pod alone mounts the volume is taken for granted.
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
-import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
-import type { Frame, Sha256 } from '../core/frame.ts';
+import type { Frame } from '../core/frame.ts';
 import type { HardState } from '../core/hard-state.ts';
 import type { SnapshotHead, StateRecord } from '../core/snapshot.ts';
 import type {
@@ -20,7 +19,7 @@ import type {
   PartialSnapshot,
   Snapshot,
 } from '../ports.ts';
-import { gzip, type Compress } from './archive-copy.ts';
+import { gzip } from './archive-copy.ts';
 import { Archives } from './archives.ts';
 import { makeCheckpoint, type Checkpointer } from './checkpoint.ts';
 import { readRecords, type CheckpointFile } from './checkpoint-file.ts';
@@ -29,6 +28,7 @@ import { Checkpoints } from './checkpoints.ts';
 import { realDisk, removeUnfinished, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
 import { GroupCommit, type JournalStep } from './group-commit.ts';
+import type { JournalOptions } from './journal-options.ts';
 import { IncomingSnapshot } from './incoming-snapshot.ts';
 import { finishInstall, intendInstall } from './install.ts';
 import { readHardState, writeHardState } from './hard-state-file.ts';
@@ -40,21 +40,6 @@ import { Turns } from './turns.ts';
 /** Size after which a segment is sealed and the next batch begins a new one. */
 const defaultSegmentBytes = 64 * 1024 * 1024;
 const defaultRoomBytes = 1024 * 1024;
-
-export interface JournalOptions {
-  readonly directory: string;
-  readonly sha256: Sha256;
-  readonly log: Pick<Logger, 'warn' | 'fatal'>;
-  /** Ends the process. Called after a failed sync, when the page cache no longer says what is on the disk, and on a broken invariant. */
-  readonly onFatal: (error: unknown) => void;
-  readonly segmentBytes?: number;
-  readonly roomBytes?: number;
-  /** Another disk makes its checkpoints in this thread. */
-  readonly disk?: Disk;
-  readonly checkpointer?: Checkpointer;
-  /** Another one than that of the platform, which works in threads of its own. */
-  readonly compress?: Compress;
-}
 
 interface Parts {
   readonly reader: SegmentReader;
