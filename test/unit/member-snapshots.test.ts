@@ -1,5 +1,6 @@
 // Checkpoints, compaction and snapshots as the core asks for them (ADR 11): stories of a MemberWorld with a log that is compacted soon.
 import { describe, expect, test } from '@jest/globals';
+import { step } from '../../sidecar/core/member.ts';
 import { agree, running, write } from '../lib/member-stories.ts';
 
 const soon = { checkpointBytes: 2000 };
@@ -35,6 +36,48 @@ describe('a log that grows', () => {
     expect(world.member('m-1').store.get('once')?.value).toBe('value');
     write(world, 3);
     world.until('all agree', () => agree(world));
+  });
+});
+
+describe('a candidate', () => {
+  test('goes on when what it was about to fill into the stream is compacted meanwhile', () => {
+    const world = running(3, 0, soon);
+    for (let round = 0; round < 5; round += 1) write(world, 20);
+    world.until('all agree', () => agree(world));
+    const member = world.member('m-0');
+    const first = member.log.baseIndex + 1;
+    const [frame] = world.node('m-0').framesFrom(first);
+    const now = { nowMs: world.nowMs, wallMs: 0, nonce: 'n' };
+    const filling = (): void => {
+      member.role = {
+        kind: 'candidate',
+        epoch: member.promise,
+        stage: { kind: 'filling', sinceMs: world.nowMs, token: 7, index: first },
+        voteRounds: 1,
+        claimIndex: member.log.length,
+        heartbeatAtMs: world.nowMs,
+      };
+    };
+    filling();
+    member.checkpoint.token = 99;
+    step(member, { kind: 'checkpointed', token: 99, done: { index: first + 1, firstIndex: first + 1 } }, now);
+    if (frame === undefined) throw new Error('no frame');
+    expect(() => step(member, { kind: 'loaded', token: 7, frames: [frame] }, now)).not.toThrow();
+    // Or the journal refuses to read it before the core has heard.
+    filling();
+    member.checkpoint.token = 100;
+    expect(() => step(member, { kind: 'loaded', token: 7, frames: [] }, now)).not.toThrow();
+  });
+});
+
+describe('a purge', () => {
+  test('that left nothing to read moves the place where the next message stands', () => {
+    const member = running().member('m-1');
+    const { seq } = member.reader;
+    step(member, { kind: 'streamPurged', firstSeq: seq + 5 }, { nowMs: 0, wallMs: 0, nonce: 'n' });
+    expect(member.reader.seq).toBe(seq + 4);
+    step(member, { kind: 'streamPurged', firstSeq: 1 }, { nowMs: 0, wallMs: 0, nonce: 'n' });
+    expect(member.reader.seq).toBe(seq + 4);
   });
 });
 

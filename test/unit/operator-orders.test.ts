@@ -147,4 +147,70 @@ describe('a round', () => {
     expect(open?.round).toMatchObject({ claim: 'elected', configuration: founding });
     expect(open?.round.designated).not.toBe('trading-2');
   });
+
+  const disk = (pod: string, incarnation = `${pod}-disk`) => ({ pod, incarnation });
+  const lostDisk = (name: string) => ({ report: { voter: false, incarnation: `${name}-new-disk` } });
+
+  test('recovers although a member still stands for election, which cannot win, and holds the Lease', () => {
+    const scene: Scene = {
+      status: { ...founded, generation: 1 },
+      leader: 'trading-0',
+      members: {
+        'trading-0': { report: { eligible: true, reason: 'Electing' } },
+        'trading-1': lostDisk('trading-1'),
+        'trading-2': lostDisk('trading-2'),
+      },
+    };
+    expect(ofKind(scene, 'openRound')[0]?.round).toMatchObject({ claim: 'recovery', generation: 1, designated: 'trading-0' });
+  });
+
+  test('recovers when the old majority of a configuration under way is lost, although two disks count in one of both', () => {
+    const configurations = [founding, [disk('trading-0'), disk('trading-1'), disk('trading-2', 'trading-2-new-disk')]];
+    const scene: Scene = {
+      status: { ...founded, generation: 1 },
+      members: {
+        'trading-0': { report: { configurations } },
+        'trading-1': lostDisk('trading-1'),
+        'trading-2': { report: { voter: true, incarnation: 'trading-2-new-disk', configurations } },
+      },
+    };
+    expect(ofKind(scene, 'openRound')[0]?.round).toMatchObject({ claim: 'recovery', generation: 1 });
+  });
+
+  test('does not disturb the member that claims without votes', () => {
+    const recovering = round({
+      claim: 'recovery',
+      generation: 1,
+      designated: 'trading-0',
+      counted: [{ pod: 'trading-0', session: 'trading-0-session' }],
+    });
+    const scene = (promise: { generation: number; number: number; nonce: string }): Scene => ({
+      status: { ...founded, generation: 1 },
+      leaderLease: { round: recovering },
+      members: {
+        'trading-0': { report: { eligible: true, reason: 'Electing', promise } },
+        'trading-1': lostDisk('trading-1'),
+        'trading-2': lostDisk('trading-2'),
+      },
+    });
+    expect(ofKind(scene({ generation: 1, number: 0, nonce: 'n' }), 'openRound')).toEqual([]);
+    // It was overtaken, and stands for election like everybody: the next generation is raised.
+    expect(ofKind(scene({ generation: 1, number: 4, nonce: 'n' }), 'writeStatus')[0]?.status.generation).toBe(2);
+  });
+
+  test('does not wait for a member that was counted in the open round and whose disk counts for nothing', () => {
+    const counted = [{ pod: 'trading-0', session: 'trading-0-session' }];
+    const configuration = [disk('trading-1'), disk('trading-2')];
+    const empty = { position: at(0, 0), report: { voter: false } };
+    const scene: Scene = {
+      status: { ...founded, founding: configuration },
+      leaderLease: { round: round({ counted, configuration }) },
+      members: { 'trading-0': empty, 'trading-1': empty, 'trading-2': empty },
+    };
+    expect(ofKind(scene, 'openRound')).toHaveLength(1);
+  });
+
+  test('of an election never names a generation that no log has', () => {
+    expect(ofKind({ status: { ...founded, generation: 3 } }, 'openRound')[0]?.round).toMatchObject({ claim: 'elected', generation: 0 });
+  });
 });
