@@ -15,7 +15,7 @@ export default {
   // Of the unit tests; the others run one by one. Many of them wait for a limit to pass: more workers than most machines have processors.
   maxWorkers: 4,
   projects: [
-    project('unit', 20_000),
+    project('unit', 5_000),
     project('simulation', 900_000),
     project('conformance', 30_000),
     project('integration', 120_000),

@@ -47,7 +47,8 @@ describe('state of one key', () => {
         ],
       },
     );
-  });
+    // Some three hundred requests, one after the other.
+  }, 20_000);
 
   test('a key that does not exist is 404, and DELETE of it is a change all the same', async () => {
     expect((await api.call('/v1/state/none')).json).toMatchObject({ status: 404, code: 'not_found' });
