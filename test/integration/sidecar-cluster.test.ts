@@ -1,4 +1,6 @@
 // Three real sidecar processes on a real nats-server and a real API server: start round, writes, fail-over, outage. The operator is the test.
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../lib/eventually.ts';
 import { SidecarCluster } from '../lib/sidecar-cluster.ts';
@@ -122,6 +124,11 @@ describe('three sidecars', () => {
     expect(new Set(log.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(90);
   });
 
+  async function aFollower(): Promise<string> {
+    const leader = await cluster.leader();
+    return pods.find((pod) => pod !== leader) ?? '';
+  }
+
   async function writeAllOnSurvivors(from: number, count: number): Promise<void> {
     const leader = await cluster.leader();
     for (let at = from; at < from + count; at++) {
@@ -147,6 +154,38 @@ describe('three sidecars', () => {
     await cluster.startNats();
     await cluster.leader();
     await writeAll(90, 30);
+    await agreed(120);
+  });
+
+  test('repair a journal that was damaged while its member was down, and count it as before', async () => {
+    const pod = await aFollower();
+    const { incarnation } = await cluster.status(pod);
+    await cluster.kill(pod);
+    const log = join(cluster.directory, pod, 'log');
+    const [segment = ''] = await readdir(log);
+    const bytes = await readFile(join(log, segment));
+    const at = bytes.indexOf('"index":60,');
+    expect(at).toBeGreaterThan(0);
+    bytes[at] = 0;
+    await writeFile(join(log, segment), bytes);
+    cluster.start(pod);
+    await cluster.waitPhases({ [pod]: 'Following' });
+    expect(await readFile(join(cluster.directory, `${pod}.log`), 'utf8')).toContain('damaged frames of the journal are repaired');
+    expect((await cluster.status(pod)).incarnation).toBe(incarnation);
+    await agreed(120);
+  });
+
+  test('take a member in again whose volume was lost, under a new identity of its disk (I2)', async () => {
+    const pod = await aFollower();
+    const { incarnation } = await cluster.status(pod);
+    await cluster.kill(pod);
+    await rm(join(cluster.directory, pod), { recursive: true });
+    cluster.start(pod);
+    await eventually(async () => {
+      const report = await cluster.status(pod);
+      expect([report.phase, report.voter]).toEqual(['Following', true]);
+      expect(report.incarnation).not.toBe(incarnation);
+    }, 30_000);
     await agreed(120);
   });
 
