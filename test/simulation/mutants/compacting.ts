@@ -50,7 +50,7 @@ export const compactingMutants: readonly Mutant[] = [
   {
     name: 'installs a snapshot before the old checkpoints are gone',
     file: `${journal}/install.ts`,
-    find: "they would look like older ones of the same log.\n  await disk.syncDirectory(checkpointDirectory);\n",
+    find: 'they would look like older ones of the same log.\n  await disk.syncDirectory(checkpointDirectory);\n',
     replace: '\n',
   },
   {

@@ -18,15 +18,6 @@ export interface Mutant extends Edit {
   readonly also?: Edit;
   /** Where it is looked for, when that is not everywhere: a targeted search. */
   readonly where?: SwarmChanges;
-  /** A test that fails with the bug: a targeted schedule, where the random search finds nothing or much later. It passes without. */
-  readonly targeted?: TargetedTest;
-}
-
-export interface TargetedTest {
-  /** Below `test/`. */
-  readonly file: string;
-  /** Of the test, whole. */
-  readonly title: string;
 }
 
 const root = new URL('../../../', import.meta.url);
@@ -41,15 +32,10 @@ export function planted({ file, find, replace }: Edit): string {
   return before + replace + after;
 }
 
-/** The sources with the bug, by the URL of their file. */
-export function plantedSources(mutant: Mutant): ReadonlyMap<string, string> {
-  const edits = mutant.also === undefined ? [mutant] : [mutant, mutant.also];
-  return new Map(edits.map((edit) => [new URL(edit.file, root).href, planted(edit)]));
-}
-
 /** From now on this thread loads the file with the bug. It must not have been loaded before. */
 export function plant(mutant: Mutant): void {
-  const sources = plantedSources(mutant);
+  const edits = mutant.also === undefined ? [mutant] : [mutant, mutant.also];
+  const sources = new Map(edits.map((edit) => [new URL(edit.file, root).href, planted(edit)]));
   registerHooks({
     load: (url, context, next) => {
       const loaded = next(url, context);
