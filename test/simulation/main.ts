@@ -3,8 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runCrew, type Total } from './crew.ts';
-import { countingMutants } from './mutants/counting.ts';
-import { keepingMutants } from './mutants/keeping.ts';
+import { mutants } from './mutants/catalogue.ts';
 import { shrink } from './shrink.ts';
 import { simulate } from './simulation.ts';
 import type { SwarmChanges } from './swarm.ts';
@@ -79,7 +78,7 @@ async function runMutants(): Promise<number> {
   const seeds = Number(values.seeds ?? mutantSeeds);
   let missed = 0;
   console.log(`${'planted bug'.padEnd(62)} ${'seeds'.padStart(6)}  broke          (t: a targeted search)`);
-  for (const { name, where } of [...countingMutants, ...keepingMutants].filter((each) => each.name.includes(values.only))) {
+  for (const { name, where } of mutants.filter((each) => each.name.includes(values.only))) {
     const total = await runCrew({
       from,
       seeds,
