@@ -7,23 +7,26 @@ import type { Clock, LogStream, SnapshotStore } from '../../sidecar/ports.ts';
 import type { JetStreamState } from '../../sidecar/stream/jetstream-port.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
 import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
+import type { Chance } from './chance.ts';
 import type { SimulatedHost, World } from './world.ts';
 
 /** A server that is silent is given up after so long, at most (`pingIntervalMs` and `maxPingsOut` of stream/connection.ts). */
 const maxNoticeMs = 3000;
 
+type StreamClientWorld = Pick<World, 'streams' | 'oracles' | 'chance'>;
+type StreamClientHost = Pick<SimulatedHost, 'pod' | 'kind' | 'natsReachable'>;
+
 export class StreamClient {
   readonly log: LogStream;
   readonly snapshots: SnapshotStore;
-  readonly #world: World;
+  readonly #chance: Chance;
   readonly #logConnection: SimJetStream;
   readonly #connections: readonly SimJetStream[];
 
-  constructor(world: World, host: SimulatedHost, clock: Clock, log: Logger) {
-    const { streams, oracles } = world;
+  constructor({ streams, oracles, chance }: StreamClientWorld, host: StreamClientHost, clock: Clock, log: Logger) {
     const jetstream = streams.log.open(clock);
     const snapshots = streams.snapshots.open(clock);
-    this.#world = world;
+    this.#chance = chance;
     this.#logConnection = jetstream;
     this.#connections = [jetstream, snapshots];
     if (!host.natsReachable) this.cut();
@@ -51,7 +54,7 @@ export class StreamClient {
 
   /** Nothing passes any more; the process notices some time later. */
   cut(): void {
-    const noticeMs = this.#world.chance.between(1, maxNoticeMs);
+    const noticeMs = this.#chance.between(1, maxNoticeMs);
     for (const connection of this.#connections) connection.cut(noticeMs);
   }
 
