@@ -233,7 +233,15 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     host.record.forget();
     world.oracles.losses.diskLost(host.pod);
     if (world.chance.happens(0.5)) host.disk.lose();
-    else host.disk.restore(copy);
+    else {
+      host.disk.restore(copy);
+      // Not older than the last report: such a copy cannot be told from the disk itself, and must not be put back (sidecar/DESIGN.md).
+      const reported = world.api.memberLeases.get(host.pod)?.report.position;
+      if (reported === undefined || reported.index === 0 || host.record.covers(reported.hash)) {
+        host.record.forget();
+        host.disk.lose();
+      }
+    }
     host.startAfter(world.chance.between(10, maxDownMs));
   },
   ...streamFaults,
