@@ -1,6 +1,7 @@
 // What goes wrong in a simulation: one fault after the other while the phase of faults lasts, each for a time that was drawn, several at once.
 // `heal` ends them all. Faults act on the world only; no part of a program is told.
 import type { Host } from './host.ts';
+import { streamFaults } from './stream-faults.ts';
 import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
 import type { SimulatedOperator } from './simulated-operator.ts';
@@ -79,12 +80,12 @@ export class Faults {
   heal(): void {
     this.#isOver = true;
     const world = this.#world;
-    world.network.away = false;
     world.network.mendAll();
     world.api.away = false;
     world.api.tear(false);
     world.api.lateMs = 0;
-    world.stream.setAvailable(true);
+    world.streams.start();
+    world.streams.setLeader(true);
     this.#operator.start();
     for (const host of this.#hosts) host.heal();
   }
@@ -189,21 +190,6 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (world.api.lateMs = 0),
     );
   },
-  streamAway: ({ world, whileLasts }) => {
-    whileLasts(
-      () => world.stream.setAvailable(false),
-      () => world.stream.setAvailable(true),
-    );
-  },
-  streamLosesEnd: ({ world }) => {
-    world.stream.loseEnd(1 + world.chance.below(world.chance.pick([2, 5, 50])));
-    world.oracles.losses.streamLost();
-  },
-  streamLost: ({ world }) => {
-    world.stream.lose();
-    world.oracles.losses.streamLost();
-  },
-  readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, 2 * world.swarm.faultLastsMs)),
   diskFull: ({ host, whileLasts }) => {
     whileLasts(
       () => (host.disk.full = true),
@@ -247,7 +233,16 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     host.record.forget();
     world.oracles.losses.diskLost(host.pod);
     if (world.chance.happens(0.5)) host.disk.lose();
-    else host.disk.restore(copy);
+    else {
+      host.disk.restore(copy);
+      // Not older than the last report: such a copy cannot be told from the disk itself, and must not be put back (sidecar/DESIGN.md).
+      const reported = world.api.memberLeases.get(host.pod)?.report.position;
+      if (reported === undefined || reported.index === 0 || host.record.covers(reported.hash)) {
+        host.record.forget();
+        host.disk.lose();
+      }
+    }
     host.startAfter(world.chance.between(10, maxDownMs));
   },
+  ...streamFaults,
 };

@@ -1,6 +1,7 @@
 // One run: a world from a seed, a phase with faults, then none, and the judgement. A pure function of the seed and of what is changed in its swarm.
 // Runs one at a time in a thread: a rejected promise that nobody takes is a violation of the run that is under way.
 import { drPodName, memberPodName } from '../../common/names.ts';
+import { describe } from './acknowledged-log.ts';
 import { ApiServer } from './api-server.ts';
 import { Chance } from './chance.ts';
 import { checkLinearizable } from '../lib/linearizability.ts';
@@ -14,7 +15,7 @@ import { Person } from './person.ts';
 import { Oracles } from './oracles.ts';
 import { Scheduler } from './scheduler.ts';
 import { clusterName, SimulatedOperator } from './simulated-operator.ts';
-import { StreamServer } from './stream-server.ts';
+import { StreamServers } from './stream-servers.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
 import { complain, count, type Violation, type World } from './world.ts';
@@ -90,11 +91,25 @@ function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
     oracles.mark = mark;
   });
   const order = Array.from({ length: members }, (_, at) => memberPodName(clusterName, at));
-  const servers = { network: new Network({ chance, scheduler, swarm }), stream: new StreamServer(), api };
+  const network = new Network({ chance, scheduler, swarm });
+  const streams = new StreamServers({
+    chance,
+    scheduler,
+    network,
+    weather: swarm.stream,
+    onStored: (seq, bytes) => tellStored(world, seq, bytes),
+  });
+  const servers = { network, streams, api };
   const world: BuiltWorld = { chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, violation: null, counts: new Map() };
   for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
   for (let at = 0; at < replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
   return world;
+}
+
+function tellStored({ trace, scheduler, oracles }: World, seq: number, bytes: Uint8Array): void {
+  if (!trace.isShown) return;
+  const frame = oracles.book.get(oracles.book.hashOf(bytes));
+  trace.say(scheduler.nowMs, 'stream', `has at ${String(seq)} ${frame === undefined ? 'what nobody made' : describe(frame)}`);
 }
 
 async function run(world: BuiltWorld): Promise<void> {

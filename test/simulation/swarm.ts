@@ -1,6 +1,7 @@
 // What one seed is a run of: which faults are on and how often they come, how large the cluster is, how fast its network and disks are.
 // Drawn whole from the seed before anything happens. Most runs have few kinds of faults: rare meetings of two are then frequent somewhere.
 import type { Chance } from './chance.ts';
+import { drawStreamWeather, type StreamWeather } from './stream-weather.ts';
 
 export const faultKinds = [
   'kill',
@@ -18,8 +19,11 @@ export const faultKinds = [
   'leaseTwice',
   'leaseLate',
   'streamAway',
+  'streamLeaderless',
+  'streamLeaderChange',
   'streamLosesEnd',
   'streamLost',
+  'connectionLost',
   'readerStall',
   'diskFull',
   'diskSlow',
@@ -67,12 +71,7 @@ export interface Swarm {
     readonly doubleRate: number;
   };
   readonly disk: { readonly operationMs: number; readonly syncMs: number };
-  readonly stream: {
-    readonly lossRate: number;
-    readonly answerLossRate: number;
-    readonly lateCopyRate: number;
-    readonly staleRate: number;
-  };
+  readonly stream: StreamWeather;
   /** Of the monotonic clocks: real milliseconds in a millisecond. */
   readonly drift: number;
   readonly clients: number;
@@ -124,12 +123,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
       doubleRate: rate(chance, 0.05),
     },
     disk: { operationMs: 0.05, syncMs: chance.pick([0.5, 5, 20]) },
-    stream: {
-      lossRate: rate(chance, 0.05),
-      answerLossRate: rate(chance, 0.1),
-      lateCopyRate: rate(chance, 0.05),
-      staleRate: rate(chance, 0.1),
-    },
+    stream: drawStreamWeather(chance),
     drift: rate(chance, 0.05),
     clients: chance.pick([1, 2, 3, 4]),
     thinkMs: chance.pick([30, 100, 300]),
@@ -162,7 +156,7 @@ function changed(
     calmNetwork === true
       ? {
           network: { ...drawn.network, slowRate: 0, lossRate: 0, doubleRate: 0 },
-          stream: { lossRate: 0, answerLossRate: 0, lateCopyRate: 0, staleRate: 0 },
+          stream: { ...drawn.stream, rates: {} },
         }
       : {};
   return { ...drawn, ...calm, faults, faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs, clients: clients ?? drawn.clients, judgesStream };
