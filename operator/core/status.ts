@@ -111,13 +111,16 @@ export function outlineOf(status: ControlClusterStatus): string {
   ]);
 }
 
-/** Same content, whatever the order of keys. */
-export const sameStatus = (a: ControlClusterStatus, b: ControlClusterStatus): boolean => canonical(a) === canonical(b);
+/** Same content, whatever the order of keys; a key without a value counts as absent, as in JSON. */
+export const sameStatus = (a: ControlClusterStatus, b: ControlClusterStatus): boolean => sameContent(a, b);
 
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
+type Content = Readonly<Partial<Record<string, unknown>>>;
+
+function sameContent(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
+  const [one, other] = [a as Content, b as Content];
+  for (const key in one) if (!sameContent(one[key], other[key])) return false;
+  for (const key in other) if (other[key] !== undefined && one[key] === undefined) return false;
+  return true;
 }
