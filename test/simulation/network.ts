@@ -39,7 +39,7 @@ export class Network {
   }
 
   reaches(from: Station, to: Station): boolean {
-    return this.isConnected(from) && this.isConnected(to) && !this.#cuts.has(`${from.pod}>${to.pod}`);
+    return this.isConnected(from) && this.isConnected(to) && (this.#cuts.size === 0 || !this.#cuts.has(`${from.pod}>${to.pod}`));
   }
 
   isConnected(host: Station): boolean {

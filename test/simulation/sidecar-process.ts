@@ -17,7 +17,6 @@ import { SimulatedStream } from './simulated-stream.ts';
 import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
-const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
 const maxNoticeMs = 3000;
 
 export class SidecarProcess implements RunningSidecar {
@@ -108,7 +107,7 @@ export class SidecarProcess implements RunningSidecar {
       checkpointBytes: swarm.checkpointBytes,
       durability: swarm.durability,
       divergedMember: swarm.divergedMember,
-      timings,
+      timings: swarm.timings,
       sha256,
     };
     this.#runtime = await Runtime.create({ journal, stream, peers, lease, ownPod, clock, crash, log }, { member, ...options });

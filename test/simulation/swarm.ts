@@ -1,5 +1,6 @@
 // What one seed is a run of: which faults are on and how often they come, how large the cluster is, how fast its network and disks are.
 // Drawn whole from the seed before anything happens. Most runs have few kinds of faults: rare meetings of two are then frequent somewhere.
+import type { LeaseTimings } from '../../sidecar/core/lease.ts';
 import type { Chance } from './chance.ts';
 
 export const faultKinds = [
@@ -56,6 +57,8 @@ export interface Swarm {
   readonly durability: 'Quorum' | 'Leader';
   readonly divergedMember: 'Archive' | 'Block';
   readonly startupPolicy: 'All' | 'Quorum';
+  /** `spec.election`. */
+  readonly timings: LeaseTimings;
   readonly segmentBytes: number;
   readonly checkpointBytes: number;
   readonly network: {
@@ -104,6 +107,12 @@ export interface SwarmChanges {
   readonly judgesStream?: boolean;
 }
 
+/** The defaults, and those of who wants to wait less: then more happens in a run. */
+const electionTimings: readonly LeaseTimings[] = [
+  { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+  { leaseDurationMs: 2000, renewDeadlineMs: 1400, retryPeriodMs: 400 },
+];
+
 const rate = (chance: Chance, max: number): number => (chance.happens(0.5) ? 0 : chance.between(0, max));
 
 export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
@@ -113,6 +122,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     durability: chance.happens(0.05) ? 'Leader' : 'Quorum',
     divergedMember: chance.happens(0.1) ? 'Block' : 'Archive',
     startupPolicy: chance.happens(0.5) ? 'All' : 'Quorum',
+    timings: chance.pick(electionTimings),
     segmentBytes: chance.pick([1024, 4096, 65_536]),
     checkpointBytes: chance.pick([1000, 3000, 10_000, 1_000_000]),
     network: {
