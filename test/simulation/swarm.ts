@@ -150,7 +150,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     leaderShare: chance.pick([0, 0.5, 0.8]),
     calmStart: chance.happens(0.75),
     keepsMajority: chance.happens(0.6),
-    faultPhaseMs: chance.pick([4000, 8000, 12_000]),
+    faultPhaseMs: chance.pick([1000, 2000, 4000, 8000]),
     judgesStream: false,
   };
   return changed(drawn, changes);
