@@ -118,9 +118,12 @@ type Content = Readonly<Partial<Record<string, unknown>>>;
 
 function sameContent(a: unknown, b: unknown): boolean {
   if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b))
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((part, at) => sameContent(part, b[at]));
   const [one, other] = [a as Content, b as Content];
-  for (const key in one) if (!sameContent(one[key], other[key])) return false;
-  for (const key in other) if (other[key] !== undefined && one[key] === undefined) return false;
-  return true;
+  return (
+    Object.keys(one).every((key) => sameContent(one[key], other[key])) &&
+    Object.keys(other).every((key) => key in one || other[key] === undefined)
+  );
 }
