@@ -250,11 +250,11 @@ export class Runtime {
     this.#publishing?.abort();
     const controller = new AbortController();
     this.#publishing = controller;
-    this.#settle(this.#ports.stream.publish(frame, expectedSeq, controller.signal), (outcome) => ({
-      kind: 'published',
-      token,
-      seq: outcome?.kind === 'stored' ? outcome.seq : null,
-    }));
+    this.#settle(this.#ports.stream.publish(frame, expectedSeq, controller.signal), (outcome) => {
+      // What is over needs no end, which is an exception with a stack for each frame.
+      if (this.#publishing === controller) this.#publishing = null;
+      return { kind: 'published', token, seq: outcome?.kind === 'stored' ? outcome.seq : null };
+    });
   }
 
   #load(token: number, fromIndex: number): void {

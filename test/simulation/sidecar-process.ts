@@ -17,8 +17,6 @@ import { StreamClient } from './stream-client.ts';
 import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
-const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
-
 export class SidecarProcess implements RunningSidecar {
   dead = false;
   readonly session: string;
@@ -101,7 +99,7 @@ export class SidecarProcess implements RunningSidecar {
       checkpointBytes: swarm.checkpointBytes,
       durability: swarm.durability,
       divergedMember: swarm.divergedMember,
-      timings,
+      timings: swarm.timings,
       sha256,
     };
     this.#runtime = await Runtime.create({ journal, stream, peers, lease, ownPod, clock, crash, log }, { member, ...options });

@@ -20,11 +20,20 @@ interface Sighting {
 /** Parsing a specification is slow, and it is the same in many runs. */
 const clusters = new Map<string, ControlCluster>();
 function clusterOf(world: World): ControlCluster {
-  const { members, replicas, startupPolicy } = world.swarm;
-  const name = JSON.stringify([members, replicas, startupPolicy]);
+  const { members, replicas, startupPolicy, timings } = world.swarm;
+  const name = JSON.stringify([members, replicas, startupPolicy, timings]);
   const known = clusters.get(name);
   if (known !== undefined) return known;
-  const spec = { members, disasterRecovery: { replicas }, startup: { policy: startupPolicy, timeout: '5s' } };
+  const spec = {
+    members,
+    disasterRecovery: { replicas },
+    startup: { policy: startupPolicy, timeout: '5s' },
+    election: {
+      leaseDuration: `${String(timings.leaseDurationMs)}ms`,
+      renewDeadline: `${String(timings.renewDeadlineMs)}ms`,
+      retryPeriod: `${String(timings.retryPeriodMs)}ms`,
+    },
+  };
   const made = controlCluster(spec, { name: clusterName, generation: 1, creationTimestamp: new Date(wallEpochMs).toISOString() });
   clusters.set(name, made);
   return made;
@@ -40,9 +49,15 @@ export class SimulatedOperator {
 
   constructor(world: World) {
     this.#world = world;
-    world.api.watch(() => {
-      this.#lookAfter(noticeMs);
-    });
+    world.api.watch(
+      () => {
+        this.#lookAfter(noticeMs);
+      },
+      (pod) => {
+        // Until then nobody knows that somebody writes it now, so that it is news.
+        if (this.#seen.get(pod)?.proven !== true) this.#lookAfter(noticeMs);
+      },
+    );
   }
 
   start(): void {

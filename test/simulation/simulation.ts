@@ -87,7 +87,7 @@ function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
     },
     nowMs: () => scheduler.nowMs,
   });
-  const api = new ApiServer(chance, (mark) => {
+  const api = new ApiServer(chance, swarm.timings.leaseDurationMs, (mark) => {
     oracles.mark = mark;
   });
   const order = Array.from({ length: members }, (_, at) => memberPodName(clusterName, at));
@@ -128,10 +128,12 @@ async function run(world: BuiltWorld): Promise<void> {
   const lookForEnd = (sinceMs: number): void => {
     person.look(sinceMs);
     // A leader whose reader is behind learns from its next write that the stream has lost what it stored.
-    asking = !isSettled(world) || (clients.every(({ pending }) => pending === 0) && isEqual(world) && !isStreamWhole(world));
-    if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world) && isStreamWhole(world))
-      isOver = true;
-    else if (scheduler.nowMs - sinceMs > convergenceLimitMs)
+    const settled = isSettled(world);
+    const atRest = settled && clients.every(({ pending }) => pending === 0) && isEqual(world);
+    isOver = atRest && isStreamWhole(world);
+    asking = !settled || (atRest && !isOver);
+    if (isOver) return;
+    if (scheduler.nowMs - sinceMs > convergenceLimitMs)
       complain(world, 'convergence', `${describeHosts(world)}; the stream ${isStreamWhole(world) ? 'has it all' : 'lacks frames'}`);
     else scheduler.later(lookMs, 'look', () => lookForEnd(sinceMs));
   };

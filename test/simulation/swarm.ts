@@ -1,5 +1,6 @@
 // What one seed is a run of: which faults are on and how often they come, how large the cluster is, how fast its network and disks are.
 // Drawn whole from the seed before anything happens. Most runs have few kinds of faults: rare meetings of two are then frequent somewhere.
+import type { LeaseTimings } from '../../sidecar/core/lease.ts';
 import type { Chance } from './chance.ts';
 import { drawStreamWeather, type StreamWeather } from './stream-weather.ts';
 
@@ -60,6 +61,8 @@ export interface Swarm {
   readonly durability: 'Quorum' | 'Leader';
   readonly divergedMember: 'Archive' | 'Block';
   readonly startupPolicy: 'All' | 'Quorum';
+  /** `spec.election`. */
+  readonly timings: LeaseTimings;
   readonly segmentBytes: number;
   readonly checkpointBytes: number;
   readonly network: {
@@ -103,6 +106,12 @@ export interface SwarmChanges {
   readonly judgesStream?: boolean;
 }
 
+/** The defaults, and those of who wants to wait less: then more happens in a run. */
+const electionTimings: readonly LeaseTimings[] = [
+  { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+  { leaseDurationMs: 2000, renewDeadlineMs: 1400, retryPeriodMs: 400 },
+];
+
 const rate = (chance: Chance, max: number): number => (chance.happens(0.5) ? 0 : chance.between(0, max));
 
 export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
@@ -112,6 +121,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     durability: chance.happens(0.05) ? 'Leader' : 'Quorum',
     divergedMember: chance.happens(0.1) ? 'Block' : 'Archive',
     startupPolicy: chance.happens(0.5) ? 'All' : 'Quorum',
+    timings: chance.pick(electionTimings),
     segmentBytes: chance.pick([1024, 4096, 65_536]),
     checkpointBytes: chance.pick([1000, 3000, 10_000, 1_000_000]),
     network: {
@@ -134,7 +144,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     leaderShare: chance.pick([0, 0.5, 0.8]),
     calmStart: chance.happens(0.75),
     keepsMajority: chance.happens(0.6),
-    faultPhaseMs: chance.pick([4000, 8000, 12_000]),
+    faultPhaseMs: chance.pick([1000, 2000, 4000, 8000]),
     judgesStream: false,
   };
   return changed(drawn, changes);
