@@ -1,25 +1,27 @@
-// What the chaos runs on: three real sidecars, a NATS cluster of three real servers, a real API server and the real operator, with a gate on each
+// A cluster that can be hurt: three real sidecars, a NATS cluster of three real servers, a real API server and the real operator, with a gate on each
 // way from a sidecar to NATS and to the API server. The kubelets are played: they say in the pod's status that a sidecar has ended or runs.
 // It hurts what it is told to hurt, and says when all is well again; it judges nothing.
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { memberPodName, streamName } from '../../../common/names.ts';
-import type { MemberReport } from '../../../common/report.ts';
-import type { Operator } from '../../../operator/controller/operator.ts';
-import { leaseKind, podKind } from '../../../operator/controller/resource-kind.ts';
-import { ActingCluster } from '../../lib/acting-cluster.ts';
-import type { ApiServer } from '../../lib/api-server.ts';
-import { eventually } from '../../lib/eventually.ts';
-import { NatsAdmin } from '../../lib/nats-admin.ts';
-import { NatsServer } from '../../lib/nats-server.ts';
-import { clientOf, createCluster, runOperator, startOperatorServer } from '../../lib/operator-under-test.ts';
-import { freePort, SidecarProcess } from '../../lib/sidecar-process.ts';
-import { TcpGate } from '../../lib/tcp-gate.ts';
+import { memberPodName, streamName } from '../../common/names.ts';
+import type { MemberReport } from '../../common/report.ts';
+import type { Operator } from '../../operator/controller/operator.ts';
+import { leaseKind, podKind } from '../../operator/controller/resource-kind.ts';
+import { ActingCluster } from './acting-cluster.ts';
+import type { ApiServer } from './api-server.ts';
+import { eventually } from './eventually.ts';
+import { NatsAdmin } from './nats-admin.ts';
+import { NatsServer } from './nats-server.ts';
+import { clientOf, createCluster, runOperator, startOperatorServer } from './operator-under-test.ts';
+import { freePort, SidecarProcess } from './sidecar-process.ts';
+import { TcpGate } from './tcp-gate.ts';
 
 export const pods = [0, 1, 2].map((at) => memberPodName('trading', at));
 const namespace = 'default';
-const election = { leaseDurationMs: 2000, renewDeadlineMs: 1400, retryPeriodMs: 300 };
+export const leaseMs = 2000;
+const election = { leaseDurationMs: leaseMs, renewDeadlineMs: 1400, retryPeriodMs: 300 };
+const milliseconds = (ms: number): string => `${String(ms)}ms`;
 const objectsMs = 30_000;
 const wholeMs = 90_000;
 const leaderMs = 60_000;
@@ -35,7 +37,14 @@ export interface Node {
   readonly natsGates: readonly TcpGate[];
 }
 
-export class ChaosCluster {
+/** What sidecars run under. */
+export interface Surroundings {
+  readonly nodeArgs?: readonly string[];
+  /** See `SidecarOptions`. */
+  readonly wrapper?: (pod: string, directory: string) => readonly string[];
+}
+
+export class GatedCluster {
   readonly directory: string;
   readonly nodes: readonly Node[];
   readonly nats: readonly NatsServer[];
@@ -58,14 +67,18 @@ export class ChaosCluster {
     this.#admin = new NatsAdmin(nats.map(({ url }) => url).join(','), streamName(namespace, 'trading'));
   }
 
-  static async start(): Promise<ChaosCluster> {
-    const directory = await mkdtemp(join(tmpdir(), 'controlcluster-chaos-'));
+  static async start(under: Surroundings = {}): Promise<GatedCluster> {
+    const directory = await mkdtemp(join(tmpdir(), 'controlcluster-gated-'));
     const [server, nats] = await Promise.all([startOperatorServer(), NatsServer.startCluster(pods.length)]);
     const api = clientOf(server);
     const operator = await runOperator(server);
     const acting = new ActingCluster(api, namespace, 'trading');
     await createCluster(api, namespace, 'trading', {
-      election: { leaseDuration: '2000ms', renewDeadline: '1400ms', retryPeriod: '300ms' },
+      election: {
+        leaseDuration: milliseconds(election.leaseDurationMs),
+        renewDeadline: milliseconds(election.renewDeadlineMs),
+        retryPeriod: milliseconds(election.retryPeriodMs),
+      },
     });
     for (const pod of pods) {
       await eventually(() => acting.createPod(pod), objectsMs);
@@ -74,8 +87,8 @@ export class ChaosCluster {
       }, objectsMs);
     }
     await writeFile(join(directory, 'failover.csv'), pods.map((pod) => `${pod}.trading-members.${namespace}.svc,5000\n`).join(''));
-    const nodes = await Promise.all(pods.map((pod) => makeNode(pod, directory, server, nats, acting)));
-    const cluster = new ChaosCluster({ directory, server, operator, acting }, nats, nodes);
+    const nodes = await Promise.all(pods.map((pod) => makeNode(pod, directory, server, nats, acting, under)));
+    const cluster = new GatedCluster({ directory, server, operator, acting }, nats, nodes);
     await Promise.all(nodes.map((node) => cluster.startSidecar(node)));
     await cluster.whole();
     return cluster;
@@ -186,6 +199,7 @@ async function makeNode(
   server: ApiServer,
   nats: readonly NatsServer[],
   acting: ActingCluster,
+  under: Surroundings,
 ): Promise<Node> {
   const kubeconfig = await readFile(server.kubeconfig, 'utf8');
   const [, url = ''] = /server"?: *"?(https:[^"\s]+)/.exec(kubeconfig) ?? [];
@@ -206,6 +220,8 @@ async function makeNode(
     kubeconfig: own,
     nats: { url: natsGates.map((gate) => `nats://127.0.0.1:${String(gate.port)}`).join(','), replicas: nats.length },
     election,
+    nodeArgs: under.nodeArgs ?? [],
+    wrapper: under.wrapper?.(pod, directory) ?? [],
   });
   return { sidecar, apiGate, natsGates };
 }

@@ -53,6 +53,8 @@ export interface SidecarOptions {
   readonly election: { readonly leaseDurationMs: number; readonly renewDeadlineMs: number; readonly retryPeriodMs: number };
   /** Arguments of Node.js before the program. */
   readonly nodeArgs?: readonly string[];
+  /** A program with its arguments that ends in becoming the one that is named behind them. */
+  readonly wrapper?: readonly string[];
 }
 
 export class SidecarProcess {
@@ -81,13 +83,18 @@ export class SidecarProcess {
     return this.isRunning && !this.#frozen;
   }
 
+  /** As the process sees them: its file system may be its own. */
+  get files(): string {
+    return `/proc/${String(this.#child?.pid)}/root${this.dataDirectory}`;
+  }
+
   start(): void {
     if (this.isRunning) throw new Error(`${this.pod} runs already`);
-    const { cluster, namespace, pod, podUid, port, directory, kubeconfig, nats, election, nodeArgs = [] } = this.#options;
+    const { cluster, namespace, pod, podUid, port, directory, kubeconfig, nats, election, nodeArgs = [], wrapper = [] } = this.#options;
     const run = join(this.dataDirectory, 'run');
     mkdirSync(run, { recursive: true });
     this.#frozen = false;
-    this.#child = launch([process.execPath, ...nodeArgs, 'sidecar/main.ts'], this.logFile, {
+    this.#child = launch([...wrapper, process.execPath, ...nodeArgs, 'sidecar/main.ts'], this.logFile, {
       CC_CLUSTER: cluster,
       CC_NAMESPACE: namespace,
       CC_POD: pod,
@@ -120,6 +127,10 @@ export class SidecarProcess {
   thaw(): void {
     this.#child?.kill('SIGCONT');
     this.#frozen = false;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
   }
 
   call(path: string, init: RequestInit = {}): Promise<Response> {

@@ -7,7 +7,7 @@ import type { Chance } from '../../simulation/chance.ts';
 import type { Attempt, Condition, KeyOperation, Result } from '../../lib/client-history.ts';
 import type { SidecarProcess } from '../../lib/sidecar-process.ts';
 
-const attemptMs = 3000;
+const attemptMs = 1500;
 const retryMs = 40;
 /** Between two operations of one client: the machine is there for the sidecars. */
 const restMs = 15;
@@ -18,6 +18,8 @@ const refusals: ReadonlySet<string> = new Set(['no_leader', 'not_in_sync', 'queu
 
 export interface ClientOptions {
   readonly name: string;
+  /** Asked first; what has no outcome is asked of any. */
+  readonly home: SidecarProcess;
   readonly sidecars: readonly SidecarProcess[];
   readonly chance: Chance;
   /** Number of the set of keys that is written now: each is left after a while, so that its history stays short. */
@@ -56,7 +58,7 @@ export class ChaosClient {
     while (this.#running) {
       const key = `k${String(this.#options.keyspace())}-${String(this.#options.chance.below(keysAtATime))}`;
       const op = this.#choose(key);
-      if (op.kind === 'read') await this.#attempt(key, op);
+      if (op.kind === 'read') await this.#attempt(this.#options.home, key, op);
       else await this.#change(key, op);
       await pause(restMs);
     }
@@ -80,16 +82,16 @@ export class ChaosClient {
     this.#serial += 1;
     const idempotencyKey = `${this.#options.name}-${String(this.#serial)}`;
     const isSentTwice = this.#options.chance.happens(0.05);
-    for (;;) {
-      const result = await this.#attempt(key, op, idempotencyKey);
+    const anybody = (): SidecarProcess => this.#options.chance.pick(this.#options.sidecars);
+    for (let asked = this.#options.home; ; asked = anybody()) {
+      const result = await this.#attempt(asked, key, op, idempotencyKey);
       if (result.kind === 'written' || result.kind === 'conflict') break;
       await pause(retryMs);
     }
-    if (isSentTwice) await this.#attempt(key, op, idempotencyKey);
+    if (isSentTwice) await this.#attempt(anybody(), key, op, idempotencyKey);
   }
 
-  async #attempt(key: string, op: KeyOperation, idempotencyKey?: string): Promise<Result> {
-    const sidecar = this.#options.chance.pick(this.#options.sidecars);
+  async #attempt(sidecar: SidecarProcess, key: string, op: KeyOperation, idempotencyKey?: string): Promise<Result> {
     const invokedAt = performance.now();
     const result = await ask(sidecar, key, op, idempotencyKey).catch(outcomeOfFailure);
     const returnedAt = result.kind === 'unknown' ? null : performance.now();

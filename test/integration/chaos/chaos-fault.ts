@@ -1,17 +1,19 @@
 // What is done to the cluster in one round, by name. A fault hurts, holds the hurt until something is seen, and heals; what it has killed may still be
-// starting when it is done, but for a fault that costs a disk or a copy of the stream: before such a one, all is whole (ChaosCluster.whole), so that
+// starting when it is done, but for a fault that costs a disk or a copy of the stream: before such a one, all is whole (GatedCluster.whole), so that
 // of the disks a majority survives, or the stream does (I2).
 import type { Chance } from '../../simulation/chance.ts';
 import { rm } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { eventually } from '../../lib/eventually.ts';
 import type { NatsServer } from '../../lib/nats-server.ts';
 import type { TcpGate } from '../../lib/tcp-gate.ts';
-import type { ChaosCluster, Node } from './chaos-cluster.ts';
+import { leaseMs, type GatedCluster, type Node } from '../../lib/gated-cluster.ts';
 
 const takeOverMs = 30_000;
+const beyondLeaseMs = 1.25 * leaseMs;
 
 export interface Scene {
-  readonly cluster: ChaosCluster;
+  readonly cluster: GatedCluster;
   readonly chance: Chance;
   /** Resolves when a change was acknowledged that was asked for after this call. */
   readonly served: () => Promise<void>;
@@ -47,12 +49,14 @@ async function freezeLeader(scene: Scene): Promise<void> {
   sidecar.thaw();
 }
 
-/** The connections break, or nothing arrives any more. */
+/** The connections break, or nothing arrives any more; for a moment, or until the Lease has run out. */
 async function cut(scene: Scene, gates: readonly TcpGate[]): Promise<void> {
   const breaks = scene.chance.happens(0.5);
+  const heldMs = scene.chance.happens(0.5) ? beyondLeaseMs : scene.chance.between(0, beyondLeaseMs);
   for (const gate of gates)
     if (breaks) gate.shut();
     else gate.hold();
+  await pause(heldMs);
   await scene.served();
   for (const gate of gates) gate.open();
 }

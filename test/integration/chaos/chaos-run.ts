@@ -7,12 +7,12 @@ import { checkLinearizable } from '../../lib/linearizability.ts';
 import { eventually } from '../../lib/eventually.ts';
 import { Chance } from '../../simulation/chance.ts';
 import { ChaosClient } from './chaos-client.ts';
-import { ChaosCluster, pods } from './chaos-cluster.ts';
+import { GatedCluster, pods } from '../../lib/gated-cluster.ts';
 import { chosenFaults, type Fault } from './chaos-fault.ts';
 import { LogAudit } from './log-audit.ts';
 import { WriteGaps } from './write-gaps.ts';
 
-const clientCount = 6;
+const clientsOfEach = 3;
 /** From the moment when a fault is over. */
 const servedMs = 60_000;
 const agreedMs = 60_000;
@@ -36,7 +36,7 @@ export interface ChaosOutcome {
 }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
-  const cluster = await ChaosCluster.start();
+  const cluster = await GatedCluster.start();
   const run = new ChaosRun(options, cluster);
   try {
     const problems = await run.toTheEnd();
@@ -49,23 +49,25 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
 
 class ChaosRun {
   readonly #options: ChaosOptions;
-  readonly #cluster: ChaosCluster;
+  readonly #cluster: GatedCluster;
   readonly #chance: Chance;
   readonly #clients: readonly ChaosClient[];
   readonly #audit = new LogAudit();
   readonly #gaps = new WriteGaps();
   rounds = 0;
 
-  constructor(options: ChaosOptions, cluster: ChaosCluster) {
+  constructor(options: ChaosOptions, cluster: GatedCluster) {
     this.#options = options;
     this.#cluster = cluster;
     this.#chance = new Chance(options.seed);
-    this.#clients = Array.from(
-      { length: clientCount },
-      (_, at) =>
+    const sidecars = cluster.nodes.map(({ sidecar }) => sidecar);
+    const homes = sidecars.flatMap((home) => Array.from({ length: clientsOfEach }, () => home));
+    this.#clients = homes.map(
+      (home, at) =>
         new ChaosClient({
           name: `c${String(at)}`,
-          sidecars: cluster.nodes.map(({ sidecar }) => sidecar),
+          home,
+          sidecars,
           chance: new Chance(options.seed + at + 1),
           keyspace: () => this.rounds,
           onAcknowledged: (invokedAt, returnedAt) => {
@@ -81,22 +83,29 @@ class ChaosRun {
 
   /** What is wrong, a sentence each. */
   async toTheEnd(): Promise<string[]> {
-    const startedMs = performance.now();
-    for (const client of this.#clients) client.start();
     try {
-      for (const fault of chosenFaults(this.#chance)) {
-        if (this.rounds >= this.#options.rounds || performance.now() - startedMs > this.#options.budgetMs) break;
-        await this.#round(fault);
-        if (this.#audit.problems.length > 0) break;
-      }
+      await this.#rounds();
       await this.#cluster.whole();
+      await Promise.all(this.#clients.map((client) => client.stop()));
+      return await this.#judge();
     } catch (error) {
-      return [...this.#audit.problems, `round ${String(this.rounds)}: ${error instanceof Error ? (error.stack ?? '') : String(error)}`];
+      return [
+        ...this.#audit.problems,
+        `after round ${String(this.rounds)}: ${error instanceof Error ? (error.stack ?? '') : String(error)}`,
+      ];
     } finally {
       for (const line of this.#gaps.table()) this.#options.say(line);
     }
-    await Promise.all(this.#clients.map((client) => client.stop()));
-    return this.#judge();
+  }
+
+  async #rounds(): Promise<void> {
+    const startedMs = performance.now();
+    for (const client of this.#clients) client.start();
+    for (const fault of chosenFaults(this.#chance)) {
+      if (this.rounds >= this.#options.rounds || performance.now() - startedMs > this.#options.budgetMs) return;
+      await this.#round(fault);
+      if (this.#audit.problems.length > 0) return;
+    }
   }
 
   async #round(fault: Fault): Promise<void> {
@@ -124,12 +133,12 @@ class ChaosRun {
   async #judge(): Promise<string[]> {
     const problems: string[] = [];
     const sidecars = this.#cluster.nodes.map(({ sidecar }) => sidecar);
-    await this.#audit.readOn((await this.#cluster.leader()).sidecar);
     await eventually(async () => {
-      const uids = (await this.#cluster.reports()).map(({ acknowledged }) => acknowledged?.uid);
-      if (uids.length !== pods.length || uids.some((uid) => uid !== this.#audit.uid))
-        throw new Error(`the members do not agree: ${String(uids)}`);
+      const ends = (await this.#cluster.reports()).map(({ acknowledged, position }) => [acknowledged?.hash, position.hash]);
+      if (ends.length !== pods.length || new Set(ends.flat()).size !== 1)
+        throw new Error(`the members do not agree: ${JSON.stringify(ends)}`);
     }, agreedMs);
+    await this.#audit.readOn((await this.#cluster.leader()).sidecar);
     for (const sidecar of sidecars) await this.#audit.compare(sidecar);
     const states = await Promise.all(sidecars.map(async (sidecar) => (await sidecar.call('/v1/state?limit=1000')).text()));
     if (new Set(states).size !== 1) problems.push('the members hold different states');
