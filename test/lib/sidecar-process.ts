@@ -27,7 +27,7 @@ export function launch(command: readonly string[], log: string, env: Readonly<Re
   return child;
 }
 
-export const isRunning = (child: ChildProcess | null): child is ChildProcess =>
+const isRunning = (child: ChildProcess | null): child is ChildProcess =>
   child !== null && child.exitCode === null && child.signalCode === null;
 
 /** Resolves when it has ended; what does not end in time is killed. */

@@ -31,7 +31,7 @@ export interface ClientOptions {
 export class ChaosClient {
   readonly attempts: Attempt[] = [];
   /** What ended it before its time. */
-  failure: unknown = null;
+  failure: Error | null = null;
   readonly #options: ClientOptions;
   readonly #seen = new Map<string, number>();
   #serial = 0;
@@ -44,7 +44,7 @@ export class ChaosClient {
 
   start(): void {
     this.#work = this.#run().catch((error: unknown) => {
-      this.failure = error;
+      this.failure = new Error(`client ${this.#options.name} ended`, { cause: error });
     });
   }
 
@@ -112,7 +112,7 @@ export class ChaosClient {
 
   #learn(key: string, result: Result): void {
     if (result.kind === 'value' && result.value === null) this.#seen.delete(key);
-    else if ('uid' in result && result.uid !== undefined) this.#seen.set(key, result.uid);
+    else if ('uid' in result) this.#seen.set(key, result.uid);
   }
 }
 

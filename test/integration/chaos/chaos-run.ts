@@ -3,6 +3,7 @@
 // is linearizable (I1, I9). The seed chooses the faults and what the clients do; the order of events is that of real processes, and not repeatable.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { checkLinearizable } from '../../lib/linearizability.ts';
 import { eventually } from '../../lib/eventually.ts';
 import { Chance } from '../../simulation/chance.ts';
@@ -89,10 +90,7 @@ class ChaosRun {
       await Promise.all(this.#clients.map((client) => client.stop()));
       return await this.#judge();
     } catch (error) {
-      return [
-        ...this.#audit.problems,
-        `after round ${String(this.rounds)}: ${error instanceof Error ? (error.stack ?? '') : String(error)}`,
-      ];
+      return [...this.#audit.problems, `after round ${String(this.rounds)}: ${inspect(error)}`];
     } finally {
       for (const line of this.#gaps.table()) this.#options.say(line);
     }
