@@ -14,7 +14,7 @@ test(
     const seed = Date.now();
     const lines: string[] = [];
     const say = (line: string): void => void lines.push(line);
-    const outcome = await runChaos({ seed, rounds, budgetMs, artifacts: `artifacts/chaos-${String(seed)}`, say });
+    const outcome = await runChaos({ seed, rounds, only: '', budgetMs, artifacts: `artifacts/chaos-${String(seed)}`, say });
     const figures = `${String(outcome.rounds)} of ${String(rounds)} rounds, ${String(outcome.changes)} changes`;
     process.stdout.write(`chaos, seed ${String(seed)}: ${figures}\n${lines.join('\n')}\n`);
     expect(outcome.problems).toEqual([]);

@@ -140,6 +140,21 @@ export class GatedCluster {
     return this.nodes.filter((node) => node !== leader);
   }
 
+  /**
+   * One leads and the others follow it, so that the cluster goes on without any one of them. Before that it need not: members that were started
+   * and have met no leader wait for a start round, which by default waits for all.
+   */
+  async joined(): Promise<void> {
+    await eventually(
+      async () => {
+        const phases = (await this.reports()).map(({ phase }) => phase).toSorted();
+        if (phases.join() !== 'Following,Following,Leading') throw new Error(`not all have joined: ${phases.join()}`);
+      },
+      wholeMs,
+      lookMs,
+    );
+  }
+
   /** All three disks count and hold the log; the stream has all its copies. Then any one disk may be lost, or the stream, or all disks. */
   async whole(): Promise<void> {
     await eventually(

@@ -29,16 +29,22 @@ export interface Fault {
 }
 
 const all = <T>(of: readonly T[], deed: (each: T) => Promise<void>): Promise<unknown> => Promise.all(of.map(deed));
-const follower = async ({ cluster, chance }: Scene): Promise<Node> => chance.pick(await cluster.followers());
+type Find = (scene: Scene) => Promise<Node>;
+const leader: Find = ({ cluster }) => cluster.leader();
+const follower: Find = async ({ cluster, chance }) => chance.pick(await cluster.followers());
 
 /** The kubelet starts it again at once, or when the others have gone on without it. */
-async function killAndStart(scene: Scene, node: Node, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+async function killAndStart(scene: Scene, find: Find, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  const waits = scene.chance.happens(0.5);
+  if (waits) await scene.cluster.joined();
+  const node = await find(scene);
   await scene.cluster.killSidecar(node, signal);
-  if (scene.chance.happens(0.5)) await scene.served();
+  if (waits) await scene.served();
   await scene.cluster.startSidecar(node);
 }
 
 async function freezeLeader(scene: Scene): Promise<void> {
+  await scene.cluster.joined();
   const { sidecar } = await scene.cluster.leader();
   sidecar.freeze();
   await eventually(async () => {
@@ -50,7 +56,9 @@ async function freezeLeader(scene: Scene): Promise<void> {
 }
 
 /** The connections break, or nothing arrives any more; for a moment, or until the Lease has run out. */
-async function cut(scene: Scene, gates: readonly TcpGate[]): Promise<void> {
+async function cut(scene: Scene, find: (scene: Scene) => Promise<readonly TcpGate[]>): Promise<void> {
+  await scene.cluster.joined();
+  const gates = await find(scene);
   const breaks = scene.chance.happens(0.5);
   const heldMs = scene.chance.happens(0.5) ? beyondLeaseMs : scene.chance.between(0, beyondLeaseMs);
   for (const gate of gates)
@@ -77,14 +85,15 @@ async function loseVolumes({ cluster }: Scene, nodes: readonly Node[]): Promise<
 }
 
 const onSidecars: readonly Fault[] = [
-  { name: 'leader killed', weight: 10, happen: async (scene) => killAndStart(scene, await scene.cluster.leader()) },
-  { name: 'follower killed', weight: 8, happen: async (scene) => killAndStart(scene, await follower(scene)) },
-  { name: 'leader told to stop', weight: 4, happen: async (scene) => killAndStart(scene, await scene.cluster.leader(), 'SIGTERM') },
+  { name: 'leader killed', weight: 10, happen: (scene) => killAndStart(scene, leader) },
+  { name: 'follower killed', weight: 8, happen: (scene) => killAndStart(scene, follower) },
+  { name: 'leader told to stop', weight: 4, happen: (scene) => killAndStart(scene, leader, 'SIGTERM') },
   { name: 'leader stopped past the Lease', weight: 6, happen: freezeLeader },
   {
     name: 'follower stopped',
     weight: 6,
     happen: async (scene) => {
+      await scene.cluster.joined();
       const { sidecar } = await follower(scene);
       sidecar.freeze();
       await scene.served();
@@ -102,17 +111,13 @@ const onSidecars: readonly Fault[] = [
 ];
 
 const onNetwork: readonly Fault[] = [
-  { name: 'leader cut from NATS', weight: 6, happen: async (scene) => cut(scene, (await scene.cluster.leader()).natsGates) },
-  { name: 'follower cut from NATS', weight: 6, happen: async (scene) => cut(scene, (await follower(scene)).natsGates) },
-  { name: 'leader cut from the API server', weight: 5, happen: async (scene) => cut(scene, [(await scene.cluster.leader()).apiGate]) },
+  { name: 'leader cut from NATS', weight: 6, happen: (scene) => cut(scene, async () => (await leader(scene)).natsGates) },
+  { name: 'follower cut from NATS', weight: 6, happen: (scene) => cut(scene, async () => (await follower(scene)).natsGates) },
+  { name: 'leader cut from the API server', weight: 5, happen: (scene) => cut(scene, async () => [(await leader(scene)).apiGate]) },
   {
     name: 'all cut from the API server',
     weight: 4,
-    happen: async (scene) =>
-      cut(
-        scene,
-        scene.cluster.nodes.map(({ apiGate }) => apiGate),
-      ),
+    happen: (scene) => cut(scene, async ({ cluster }) => cluster.nodes.map(({ apiGate }) => apiGate)),
   },
 ];
 
@@ -167,10 +172,11 @@ const onDisks: readonly Fault[] = [
 
 const faults = [...onSidecars, ...onNetwork, ...onNats, ...onDisks];
 
-/** Each once, in any order; then by weight, for ever. */
-export function* chosenFaults(chance: Chance): Generator<Fault, never> {
-  const first = [...faults];
+/** Of those whose name has one of `only` in it, which commas separate: each once, in any order; then by weight, for ever. */
+export function* chosenFaults(chance: Chance, only: string): Generator<Fault, never> {
+  const among = faults.filter(({ name }) => only.split(',').some((part) => name.includes(part)));
+  const first = [...among];
   while (first.length > 0) yield* first.splice(chance.below(first.length), 1);
-  const lots = faults.flatMap((fault) => Array.from({ length: fault.weight }, () => fault));
+  const lots = among.flatMap((fault) => Array.from({ length: fault.weight }, () => fault));
   for (;;) yield chance.pick(lots);
 }

@@ -22,6 +22,8 @@ const maxStepsOfAKey = 500_000;
 export interface ChaosOptions {
   readonly seed: number;
   readonly rounds: number;
+  /** Part of the names of the faults that happen. */
+  readonly only: string;
   /** No round begins later. */
   readonly budgetMs: number;
   /** Where logs and history are kept when it fails. */
@@ -99,14 +101,15 @@ class ChaosRun {
   async #rounds(): Promise<void> {
     const startedMs = performance.now();
     for (const client of this.#clients) client.start();
-    for (const fault of chosenFaults(this.#chance)) {
-      if (this.rounds >= this.#options.rounds || performance.now() - startedMs > this.#options.budgetMs) return;
-      await this.#round(fault);
+    for (const fault of chosenFaults(this.#chance, this.#options.only)) {
+      const elapsedMs = performance.now() - startedMs;
+      if (this.rounds >= this.#options.rounds || elapsedMs > this.#options.budgetMs) return;
+      await this.#round(fault, elapsedMs);
       if (this.#audit.problems.length > 0) return;
     }
   }
 
-  async #round(fault: Fault): Promise<void> {
+  async #round(fault: Fault, elapsedMs: number): Promise<void> {
     this.rounds += 1;
     const beganMs = performance.now();
     if (fault.costsCopy) await this.#cluster.whole();
@@ -116,7 +119,7 @@ class ChaosRun {
     const gapMs = this.#gaps.close(fault.name);
     await this.#audit.readOn((await this.#cluster.leader()).sidecar);
     const figures = [`gap ${String(gapMs)} ms`, `round ${String(Math.round(performance.now() - beganMs))} ms`];
-    this.#options.say(`round ${String(this.rounds)}: ${fault.name}: ${figures.join(', ')}`);
+    this.#options.say(`round ${String(this.rounds)} at ${String(Math.round(elapsedMs / 1000))} s: ${fault.name}: ${figures.join(', ')}`);
   }
 
   /** A change was acknowledged that was asked for after this call. */

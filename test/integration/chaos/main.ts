@@ -1,4 +1,4 @@
-// npm run chaos -- [--rounds N] [--minutes N] [--seed S]: the chaos for as long as it is told to, beyond what `npm test` has time for.
+// npm run chaos -- [--rounds N] [--minutes N] [--seed S] [--only TEXT,TEXT]: the chaos for as long as it is told to, beyond what `npm test` has time for.
 // The exit code is 0 when nothing was wrong.
 import { parseArgs } from 'node:util';
 import { runChaos } from './chaos-run.ts';
@@ -7,6 +7,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '200' },
     minutes: { type: 'string', default: '1440' },
+    only: { type: 'string', default: '' },
     seed: { type: 'string', default: String(Date.now()) },
   },
 });
@@ -15,6 +16,7 @@ console.log(`seed ${String(seed)}`);
 const { rounds, changes, problems } = await runChaos({
   seed,
   rounds: Number(values.rounds),
+  only: values.only,
   budgetMs: Number(values.minutes) * 60_000,
   artifacts: `artifacts/chaos-${String(seed)}`,
   say: console.log,
