@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memberPodName, streamName } from '../../common/names.ts';
 import type { MemberReport } from '../../common/report.ts';
-import type { Operator } from '../../operator/controller/operator.ts';
 import { leaseKind, podKind } from '../../operator/controller/resource-kind.ts';
 import { ActingCluster } from './acting-cluster.ts';
 import type { ApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
+import { KeptOperator } from './kept-operator.ts';
 import { NatsAdmin } from './nats-admin.ts';
 import { NatsServer } from './nats-server.ts';
-import { clientOf, createCluster, runOperator, startOperatorServer } from './operator-under-test.ts';
+import { clientOf, createCluster, startOperatorServer } from './operator-under-test.ts';
 import { freePort, SidecarProcess } from './sidecar-process.ts';
 import { TcpGate } from './tcp-gate.ts';
 
@@ -49,17 +49,17 @@ export class GatedCluster {
   readonly nodes: readonly Node[];
   readonly nats: readonly NatsServer[];
   readonly acting: ActingCluster;
-  readonly #server: ApiServer;
-  readonly #operator: Operator;
+  readonly server: ApiServer;
+  readonly #operator: KeptOperator;
   readonly #admin: NatsAdmin;
 
   private constructor(
-    parts: { directory: string; server: ApiServer; operator: Operator; acting: ActingCluster },
+    parts: { directory: string; server: ApiServer; operator: KeptOperator; acting: ActingCluster },
     nats: readonly NatsServer[],
     nodes: readonly Node[],
   ) {
     this.directory = parts.directory;
-    this.#server = parts.server;
+    this.server = parts.server;
     this.#operator = parts.operator;
     this.acting = parts.acting;
     this.nats = nats;
@@ -71,7 +71,7 @@ export class GatedCluster {
     const directory = await mkdtemp(join(tmpdir(), 'controlcluster-gated-'));
     const [server, nats] = await Promise.all([startOperatorServer(), NatsServer.startCluster(pods.length)]);
     const api = clientOf(server);
-    const operator = await runOperator(server);
+    const operator = await KeptOperator.start(server);
     const acting = new ActingCluster(api, namespace, 'trading');
     await createCluster(api, namespace, 'trading', {
       election: {
@@ -193,7 +193,7 @@ export class GatedCluster {
     for (const { sidecar } of this.nodes) await copyFile(sidecar.logFile, join(into, `${sidecar.pod}.log`));
     for (const server of this.nats) await copyFile(server.logFile, join(into, `${server.name}.log`));
     await writeFile(join(into, 'reports.json'), JSON.stringify(await this.reports(), null, 2));
-    const objects = await this.#server.kubectl(['get', 'controlclusters,leases', '-n', namespace, '-o', 'json']);
+    const objects = await this.server.kubectl(['get', 'controlclusters,leases', '-n', namespace, '-o', 'json']);
     await writeFile(join(into, 'objects.json'), objects.stdout);
   }
 
@@ -201,9 +201,10 @@ export class GatedCluster {
     await Promise.all(this.nodes.map(({ sidecar }) => sidecar.kill()));
     await Promise.all(this.nodes.flatMap(({ apiGate, natsGates }) => [apiGate, ...natsGates]).map((gate) => gate.close()));
     await Promise.all(this.nats.map((server) => server.drop()));
+    this.server.thaw();
     await this.acting.stop();
     await this.#operator.stop();
-    await this.#server.stop();
+    await this.server.stop();
     await rm(this.directory, { recursive: true, force: true });
   }
 }

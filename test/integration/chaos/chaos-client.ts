@@ -36,6 +36,7 @@ export class ChaosClient {
   readonly #seen = new Map<string, number>();
   #serial = 0;
   #running = true;
+  #abandoned = false;
   #work: Promise<void> = Promise.resolve();
 
   constructor(options: ClientOptions) {
@@ -52,6 +53,12 @@ export class ChaosClient {
   async stop(): Promise<void> {
     this.#running = false;
     await this.#work;
+  }
+
+  /** What is under way is left without an outcome. */
+  async abandon(): Promise<void> {
+    this.#abandoned = true;
+    await this.stop();
   }
 
   async #run(): Promise<void> {
@@ -86,6 +93,7 @@ export class ChaosClient {
     for (let asked = this.#options.home; ; asked = anybody()) {
       const result = await this.#attempt(asked, key, op, idempotencyKey);
       if (result.kind === 'written' || result.kind === 'conflict') break;
+      if (this.#abandoned) return;
       await pause(retryMs);
     }
     if (isSentTwice) await this.#attempt(anybody(), key, op, idempotencyKey);

@@ -119,6 +119,17 @@ const onNetwork: readonly Fault[] = [
     weight: 4,
     happen: (scene) => cut(scene, async ({ cluster }) => cluster.nodes.map(({ apiGate }) => apiGate)),
   },
+  {
+    name: 'API server stopped',
+    weight: 3,
+    happen: async (scene) => {
+      await scene.cluster.joined();
+      scene.cluster.server.freeze();
+      await pause(beyondLeaseMs);
+      await scene.served();
+      scene.cluster.server.thaw();
+    },
+  },
 ];
 
 const onNats: readonly Fault[] = [

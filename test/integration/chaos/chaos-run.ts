@@ -94,6 +94,7 @@ class ChaosRun {
     } catch (error) {
       return [...this.#audit.problems, `after round ${String(this.rounds)}: ${inspect(error)}`];
     } finally {
+      await Promise.all(this.#clients.map((client) => client.abandon()));
       for (const line of this.#gaps.table()) this.#options.say(line);
     }
   }
