@@ -2,7 +2,7 @@
 // Delivers each message of the stream once, in order, from a sequence on, and ends with a reason as soon as it cannot go on; whoever uses it
 // makes a new one. It does not judge gaps between sequences: a message may have been purged.
 import type { Clock } from '../ports.ts';
-import { pullMessages, type ConsumerSign, type JetStreamConnection, type PullConsumer } from './jetstream-port.ts';
+import { pullMessages, type ConsumerSign, type JetStreamConnection, type PullConsumer, type StoredMessage } from './jetstream-port.ts';
 
 /** Without a message or a heartbeat for so long the consumer is given up. */
 const stallMs = 1500;
@@ -13,7 +13,7 @@ const maxRefusals = 3;
 export type ConsumptionEnd = 'stalled' | 'lost' | 'gone' | 'stopped';
 
 export interface ConsumptionHandler {
-  message(seq: number, bytes: Uint8Array): void;
+  message(seq: number, message: StoredMessage): void;
   /** More is asked for when this has resolved. */
   room(): Promise<void>;
   /** Nothing came during one pull. */
@@ -85,7 +85,7 @@ class Consumption {
     if (sign.consumerSeq !== this.#consumerSeq + 1) return this.#end('lost');
     this.#consumerSeq = sign.consumerSeq;
     this.#refusals = 0;
-    this.#handler.message(sign.streamSeq, sign.bytes);
+    this.#handler.message(sign.streamSeq, sign.message);
     this.#left -= 1;
     if (this.#left === 0) void this.#askWithRoom();
   }

@@ -11,9 +11,15 @@ export interface StreamEnds {
 export type Answer =
   { readonly kind: 'stored'; readonly seq: number } | { readonly kind: 'refused'; readonly code: number; readonly description: string };
 
+/** A message of the stream. `storedAt` is when the server took it, in nanoseconds since 1970 as decimal text: the same bytes that are stored again have another. */
+export interface StoredMessage {
+  readonly bytes: Uint8Array;
+  readonly storedAt: string;
+}
+
 /** What a consumer brings. Its own sequence counts deliveries from 1, so that a lost one is seen. */
 export type ConsumerSign =
-  | { readonly kind: 'message'; readonly streamSeq: number; readonly consumerSeq: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'message'; readonly streamSeq: number; readonly consumerSeq: number; readonly message: StoredMessage }
   /** 100 is a heartbeat, 408 the end of a pull, anything else a refusal of it. */
   | { readonly kind: 'status'; readonly code: number };
 
@@ -33,8 +39,8 @@ export interface JetStreamConnection {
   ends(): Promise<StreamEnds | null>;
   /** Creates the stream; one that exists is left as it is. */
   create(): Promise<void>;
-  /** The bytes of the message with this sequence, `null` when there is none. */
-  message(seq: number): Promise<Uint8Array | null>;
+  /** The message with this sequence, `null` when there is none. */
+  message(seq: number): Promise<StoredMessage | null>;
   /** Removes the messages on `subject` below `beforeSeq`, and never moves the last sequence. */
   purge(subject: string, beforeSeq: number): Promise<void>;
   /** A consumer that starts at `startSeq` or at the first message after it; it lives as long as it is pulled from. */

@@ -19,7 +19,7 @@ import {
   type StreamConfig,
 } from 'nats';
 import { AppError } from '../../common/errors.ts';
-import { parseDelivery, parsePublishAnswer } from './server-answer.ts';
+import { parseDelivery, parsePublishAnswer, parseStoredAt } from './server-answer.ts';
 import { natsReason, neededPayloadBytes, subscribe, type NatsLink } from './connection.ts';
 import {
   heartbeatMs,
@@ -82,8 +82,8 @@ function parseAnswer(message: Msg, stream: string): Answer | null {
 /** A delivery that does not say where it stands counts as one that was lost. */
 function parseSign(message: Msg, inbox: string): ConsumerSign {
   if (message.subject === inbox) return { kind: 'status', code: message.headers?.code ?? 0 };
-  const { streamSeq, consumerSeq } = parseDelivery(message.reply ?? '') ?? { streamSeq: 0, consumerSeq: 0 };
-  return { kind: 'message', streamSeq, consumerSeq, bytes: message.data };
+  const { streamSeq, consumerSeq, storedAt } = parseDelivery(message.reply ?? '') ?? { streamSeq: 0, consumerSeq: 0, storedAt: '' };
+  return { kind: 'message', streamSeq, consumerSeq, message: { bytes: message.data, storedAt } };
 }
 
 const apiCode = (error: unknown): number | undefined => (error instanceof NatsError ? error.api_error?.err_code : undefined);
@@ -135,7 +135,10 @@ function connectionOf(nats: NatsConnection, settings: StreamSettings, inbox: str
     },
     async message(seq) {
       const stored = await call(async () => (await manager()).streams.getMessage(name, { seq }), noMessage);
-      return stored === null ? null : stored.data;
+      if (stored === null) return null;
+      const storedAt = parseStoredAt(stored.timestamp);
+      if (storedAt === null) throw new AppError('stream_unavailable', 'JetStream did not answer as it should (a message without a time).');
+      return { bytes: stored.data, storedAt };
     },
     async purge(subject, beforeSeq) {
       await call(async () => (await manager()).streams.purge(name, { filter: subject, seq: beforeSeq }));

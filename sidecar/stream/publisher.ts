@@ -119,7 +119,7 @@ export class MessagePublisher {
     const seq = expectedSeq + 1;
     try {
       const [found, ends] = [await connection.message(seq), await connection.ends()];
-      if (found !== null && Buffer.compare(found, bytes) === 0) return { kind: 'stored', seq };
+      if (found !== null && Buffer.compare(found.bytes, bytes) === 0) return { kind: 'stored', seq };
       if (found !== null) return { kind: 'conflict', lastSeq: Math.max(seq, ends?.lastSeq ?? 0) };
       // On several nodes the leader refuses a message as long as an attempt before it, our own perhaps, is under way to the other nodes; and
       // a message that was not there and should be was looked for at a server that does not know yet that it leads no more.

@@ -1,5 +1,6 @@
 // Follows the stream from a place: checks each sequence itself, and after every interruption that the message at the place is still the one
-// that was read. A stream that lost its end uses sequences again, and a purge makes a reader that is behind skip without a word.
+// that was read, stored when it was. A stream that lost its end uses sequences again, perhaps for the same frames in another order, and a purge
+// makes a reader that is behind skip without a word.
 // To check, a new consumer starts *at* the place, not behind it: the first message that it delivers is the evidence, so that nothing can
 // change between the check and the reading. While nothing comes the message at the place is looked at once in a while.
 import type { Logger } from 'pino';
@@ -7,7 +8,7 @@ import { isAppError } from '../../common/errors.ts';
 import { decodeFrame, type Sha256 } from '../core/frame.ts';
 import type { Clock, StreamEvent } from '../ports.ts';
 import { consume, type ConsumptionHandler } from './consumer.ts';
-import type { JetStream, JetStreamConnection, StreamEnds } from './jetstream-port.ts';
+import type { JetStream, JetStreamConnection, StoredMessage, StreamEnds } from './jetstream-port.ts';
 import { pause, untilChanged, within } from './waiting.ts';
 
 /** Wait before the next consumer; doubled for each failure in a row. */
@@ -17,7 +18,7 @@ const retryMaxMs = 2000;
 /** The last message that was read. Without `is` there is nothing to check: it is before the first message. */
 interface Place {
   readonly seq: number;
-  readonly is: ((bytes: Uint8Array) => boolean) | null;
+  readonly is: ((message: StoredMessage) => boolean) | null;
 }
 const start: Place = { seq: 0, is: null };
 
@@ -43,7 +44,7 @@ export class StreamReader {
 
   constructor(afterSeq: number, hash: string, options: ReaderOptions) {
     this.#options = options;
-    const is = (bytes: Uint8Array): boolean => {
+    const is = ({ bytes }: StoredMessage): boolean => {
       const frame = decodeFrame(bytes, options.sha256);
       return 'hash' in frame && frame.hash === hash;
     };
@@ -75,8 +76,8 @@ export class StreamReader {
   async verifiedSeq(connection: JetStreamConnection): Promise<number> {
     const { seq, is } = this.#place;
     if (is === null) return 0;
-    const bytes = await connection.message(seq);
-    return bytes !== null && is(bytes) ? seq : 0;
+    const message = await connection.message(seq);
+    return message !== null && is(message) ? seq : 0;
   }
 
   /** One consumer, from its making to its end. Returns what is wrong with the stream, or `null` when only this consumer is over. */
@@ -129,12 +130,12 @@ export class StreamReader {
   #handler(connection: JetStreamConnection, session: AbortController): ConsumptionHandler {
     let at: 'unseen' | 'seen' | 'reading' | 'over' = this.#place.is === null ? 'reading' : 'unseen';
     return {
-      message: (seq, bytes) => {
+      message: (seq, message) => {
         const place = this.#place;
         if (at === 'over') return;
         if (at === 'unseen') {
           at = 'seen';
-          if (seq === place.seq && place.is?.(bytes) === true) return;
+          if (seq === place.seq && place.is?.(message) === true) return;
           at = 'over';
           if (seq === place.seq) this.#differs(session);
           else void this.#look(connection, session).then(() => session.abort());
@@ -150,7 +151,8 @@ export class StreamReader {
           this.#skip(seq);
         }
         at = 'reading';
-        this.#place = { seq, is: (other) => Buffer.compare(bytes, other) === 0 };
+        const { bytes, storedAt } = message;
+        this.#place = { seq, is: (other) => other.storedAt === storedAt && Buffer.compare(bytes, other.bytes) === 0 };
         this.#emit({ kind: 'frame', seq, bytes });
       },
       room: this.#options.room,
@@ -164,14 +166,14 @@ export class StreamReader {
   async #look(connection: JetStreamConnection, session: AbortController): Promise<void> {
     const place = this.#place;
     try {
-      const bytes = place.is === null ? null : await connection.message(place.seq);
+      const message = place.is === null ? null : await connection.message(place.seq);
       const ends = await connection.ends();
       if (session.signal.aborted || this.#place !== place) return;
-      if (place.is !== null && bytes !== null && !place.is(bytes)) {
+      if (place.is !== null && message !== null && !place.is(message)) {
         this.#differs(session);
         return;
       }
-      const isGone = place.is !== null && bytes === null;
+      const isGone = place.is !== null && message === null;
       // A consumer may bring heartbeats and no messages.
       if (!isGone && ends?.lastSeq === place.seq && !this.#isReplaced(ends.firstSeq)) return;
       // A purge, and an end that was lost, are seen before the next consumer.

@@ -31,14 +31,23 @@ export function parsePublishAnswer(payload: Uint8Array, ownStream: string): Publ
 export interface Delivery {
   readonly streamSeq: number;
   readonly consumerSeq: number;
+  /** In nanoseconds since 1970, as decimal text. */
+  readonly storedAt: string;
 }
 
 /** `$JS.ACK.<stream>.<consumer>.<delivered>.<streamSeq>.<consumerSeq>.<time>.<pending>`, or with domain and account before the stream and perhaps a random token at the end. */
 export function parseDelivery(reply: string): Delivery | null {
   const tokens = reply.split('.');
   const at = tokens.length === 9 ? 5 : 7;
-  const [streamSeq, consumerSeq] = [sequence(tokens[at]), sequence(tokens[at + 1])];
-  return streamSeq !== null && consumerSeq !== null ? { streamSeq, consumerSeq } : null;
+  const [streamSeq, consumerSeq, storedAt = ''] = [sequence(tokens[at]), sequence(tokens[at + 1]), tokens[at + 2]];
+  return streamSeq !== null && consumerSeq !== null && /^\d{1,20}$/.test(storedAt) ? { streamSeq, consumerSeq, storedAt } : null;
+}
+
+/** `2026-11-25T10:00:00.123456789Z`, with as many digits of a second as are needed, in the form that a delivery has. */
+export function parseStoredAt(time: string): string | null {
+  const [, seconds = '', fraction = ''] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/.exec(time) ?? [];
+  const ms = Date.parse(`${seconds}Z`);
+  return ms >= 0 ? String(BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0'))) : null;
 }
 
 function sequence(token = ''): number | null {

@@ -2,7 +2,7 @@
 // A message of an unknown form leads nowhere. What is found may be removed at any time.
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
-import type { JetStream, JetStreamConnection } from './jetstream-port.ts';
+import type { JetStream, JetStreamConnection, StoredMessage } from './jetstream-port.ts';
 import { decodeSnapshotMessage, type Manifest, type SnapshotMessage } from './snapshot-message.ts';
 
 export interface SnapshotEnd {
@@ -36,14 +36,14 @@ export class SnapshotIndex {
     const ends = await this.connection.ends();
     if (ends === null) return null;
     const { firstSeq, lastSeq } = ends;
-    const bytes = lastSeq < firstSeq || lastSeq === 0 ? null : await this.connection.message(lastSeq);
+    const stored = lastSeq < firstSeq || lastSeq === 0 ? null : await this.connection.message(lastSeq);
     // Its name was told before: whoever answered now knows less. What lies at the end decides what may be overwritten.
-    if (bytes === null && lastSeq >= firstSeq && lastSeq > 0)
+    if (stored === null && lastSeq >= firstSeq && lastSeq > 0)
       throw new AppError(
         'stream_unavailable',
         'The last message of the stream of snapshots is not there; purge that stream if this lasts.',
       );
-    const head = bytes === null ? null : (this.#decode(lastSeq, bytes)?.head ?? null);
+    const head = stored === null ? null : (this.#decode(lastSeq, stored)?.head ?? null);
     if (head === null) return { lastSeq, manifestSeq: 0, slot: 1 };
     if (head.kind === 'manifest') return { lastSeq, manifestSeq: lastSeq, slot: head.slot };
     return { lastSeq, manifestSeq: head.previous, slot: other(head.slot) };
@@ -59,11 +59,11 @@ export class SnapshotIndex {
   }
 
   async message(seq: number): Promise<SnapshotMessage | null> {
-    const bytes = seq === 0 ? null : await this.connection.message(seq);
-    return bytes === null ? null : this.#decode(seq, bytes);
+    const stored = seq === 0 ? null : await this.connection.message(seq);
+    return stored === null ? null : this.#decode(seq, stored);
   }
 
-  #decode(seq: number, bytes: Uint8Array): SnapshotMessage | null {
+  #decode(seq: number, { bytes }: StoredMessage): SnapshotMessage | null {
     const message = decodeSnapshotMessage(bytes);
     if (message === null) this.#log.error({ seq }, 'stream of snapshots holds a message of an unknown form');
     return message;

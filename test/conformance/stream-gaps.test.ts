@@ -120,6 +120,26 @@ describe('each sequence is checked (decision 5)', () => {
     await world.clock.until(() => reader.seqs.length === 1);
     expect(reader.text(1)).toBe(textOf(rival));
   });
+
+  test.each([
+    ['that lives on', true],
+    ['that ends with it', false],
+  ])(
+    'the same frame behind others, under its sequence again, is not taken for what was read, by a reader with a consumer %s (I2)',
+    async (_, livesOn) => {
+      const world = new SimStreamWorld();
+      const stream = world.open();
+      const reader = world.read(stream);
+      await world.publish(stream, [first, second, third]);
+      await world.clock.until(() => reader.seqs.length === 3);
+      world.server.loseEnd(1, livesOn);
+      // Who fills the end again has it from another journal, and the frame between is another one.
+      await world.publish(world.open(), [rival, third], 1);
+      await world.clock.until(() => reader.kinds.includes('restarted'), 12_000);
+      await world.clock.until(() => reader.seqs.length === 3);
+      expect(reader.text(2)).toBe(textOf(rival));
+    },
+  );
 });
 
 describe('a purge gives up no more than it should (decision 6)', () => {

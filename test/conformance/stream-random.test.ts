@@ -137,7 +137,7 @@ class BadDay {
   }
 
   textAt(seq: number): string {
-    return Buffer.from(this.server.content?.message(seq) ?? []).toString();
+    return Buffer.from(this.server.content?.message(seq)?.bytes ?? []).toString();
   }
 
   /**

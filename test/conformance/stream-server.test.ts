@@ -1,11 +1,18 @@
 // What a JetStream server does with the calls that the log is made of: the same on real servers and on the simulated one.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Answer, ConsumerSign, JetStream, JetStreamConnection, PullConsumer } from '../../sidecar/stream/jetstream-port.ts';
+import type {
+  Answer,
+  ConsumerSign,
+  JetStream,
+  JetStreamConnection,
+  PullConsumer,
+  StoredMessage,
+} from '../../sidecar/stream/jetstream-port.ts';
 import { eventually } from '../lib/eventually.ts';
 import { natsServers, simServers, withinMs, type StreamServers, type StreamWorld } from '../lib/stream-world.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
-const decode = (bytes: Uint8Array | null): string | null => (bytes === null ? null : new TextDecoder().decode(bytes));
+const decode = (message: StoredMessage | null): string | null => (message === null ? null : new TextDecoder().decode(message.bytes));
 const wrongLastSequence = [10071, 10164];
 
 describe.each([
@@ -111,6 +118,17 @@ describe.each([
     await server.purge(world.subject, 9);
     expect(await server.ends()).toEqual({ firstSeq: 4, lastSeq: 3 });
     expect(await answerTo(send('d', 3))).toEqual({ kind: 'stored', seq: 4 });
+  });
+
+  test('says of each message when it was stored, the same to all who ask, and another time of the same bytes that are stored again', async () => {
+    await fill('a', 'a');
+    const { signs } = await consumer(1);
+    await eventually(() => {
+      expect(seqsOf(signs)).toHaveLength(2);
+    }, withinMs);
+    const times = signs.flatMap((sign) => (sign.kind === 'message' ? [sign.message.storedAt] : []));
+    expect(times).toEqual([(await server.message(1))?.storedAt, (await server.message(2))?.storedAt]);
+    expect(new Set(times).size).toBe(2);
   });
 
   test('jumps when a person purges it beyond its end', async () => {

@@ -1,7 +1,14 @@
 // A pull consumer of the simulated JetStream, as the real one is to a client: what is delivered comes in order, and each fault may befall it.
 // It lives on one copy of the stream; that of a server that leads no more gets nothing new.
 import type { Clock } from '../../sidecar/ports.ts';
-import { heartbeatMs, pullExpiresMs, pullMessages, type ConsumerSign, type PullConsumer } from '../../sidecar/stream/jetstream-port.ts';
+import {
+  heartbeatMs,
+  pullExpiresMs,
+  pullMessages,
+  type ConsumerSign,
+  type PullConsumer,
+  type StoredMessage,
+} from '../../sidecar/stream/jetstream-port.ts';
 import type { SimContent } from './sim-content.ts';
 import type { SimFaults } from './sim-faults.ts';
 
@@ -87,7 +94,7 @@ export class SimConsumer implements PullConsumer {
     for (let pull = this.#pulls[0]; pull !== undefined && content !== null; pull = this.#pulls[0]) {
       const next = content.next(this.#nextSeq);
       if (next === null) return;
-      if (next.bytes.length > pull.bytes) {
+      if (next.message.bytes.length > pull.bytes) {
         this.#finish(pull, 409);
         continue;
       }
@@ -95,7 +102,7 @@ export class SimConsumer implements PullConsumer {
     }
   }
 
-  #deliver(pull: Pull, { seq, bytes }: { readonly seq: number; readonly bytes: Uint8Array }): boolean {
+  #deliver(pull: Pull, { seq, message }: { readonly seq: number; readonly message: StoredMessage }): boolean {
     const fate = this.#options.faults.draw('delivery');
     if (fate.has('stalled')) {
       this.stall();
@@ -108,8 +115,8 @@ export class SimConsumer implements PullConsumer {
     this.#nextSeq = seq + 1;
     this.#consumerSeq += 1;
     pull.messages -= 1;
-    pull.bytes -= bytes.length;
-    const sign: ConsumerSign = { kind: 'message', streamSeq: seq, consumerSeq: this.#consumerSeq, bytes };
+    pull.bytes -= message.bytes.length;
+    const sign: ConsumerSign = { kind: 'message', streamSeq: seq, consumerSeq: this.#consumerSeq, message };
     if (!fate.has('deliveryLost')) this.#bring(sign);
     if (fate.has('deliveryDuplicated')) this.#bring(sign);
     if (pull.messages === 0) this.#finish(pull, null);

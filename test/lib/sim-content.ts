@@ -1,10 +1,9 @@
 // What a JetStream stream holds, with the arithmetic of the real one: sequences never move back by a purge, and a purge without a subject that
 // reaches beyond the end jumps them. No time and no faults here.
-import type { StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
+import type { StoredMessage, StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
 
-interface Message {
+interface Message extends StoredMessage {
   readonly subject: string;
-  readonly bytes: Uint8Array;
 }
 
 export class SimContent {
@@ -39,22 +38,22 @@ export class SimContent {
     for (const { bytes } of this.#messages.values()) yield bytes;
   }
 
-  message(seq: number): Uint8Array | null {
-    return this.#messages.get(seq)?.bytes ?? null;
+  message(seq: number): StoredMessage | null {
+    return this.#messages.get(seq) ?? null;
   }
 
   /** The first message at or after `seq`. */
-  next(seq: number): { readonly seq: number; readonly bytes: Uint8Array } | null {
+  next(seq: number): { readonly seq: number; readonly message: StoredMessage } | null {
     for (let at = Math.max(seq, this.ends.firstSeq); at <= this.#lastSeq; at += 1) {
-      const bytes = this.message(at);
-      if (bytes !== null) return { seq: at, bytes };
+      const message = this.message(at);
+      if (message !== null) return { seq: at, message };
     }
     return null;
   }
 
-  append(subject: string, bytes: Uint8Array): number {
+  append(subject: string, bytes: Uint8Array, storedAt: string): number {
     this.#lastSeq += 1;
-    this.#messages.set(this.#lastSeq, { subject, bytes });
+    this.#messages.set(this.#lastSeq, { subject, bytes, storedAt });
     return this.#lastSeq;
   }
 

@@ -10,6 +10,7 @@ import type {
   JetStreamConnection,
   JetStreamState,
   PullConsumer,
+  StoredMessage,
   StreamEnds,
 } from '../../sidecar/stream/jetstream-port.ts';
 import type { SimConsumerWay } from './sim-consumer.ts';
@@ -23,7 +24,7 @@ export interface SimServer {
   readonly available: boolean;
   take(fate: Fate, subject: string, bytes: Uint8Array, expectedSeq: number, answer: (answer: Answer) => void): void;
   ends(fate: Fate): StreamEnds | null;
-  message(fate: Fate, seq: number): Uint8Array | null;
+  message(fate: Fate, seq: number): StoredMessage | null;
   create(): void;
   purgeBelow(subject: string, beforeSeq: number): void;
   consumer(fate: Fate, startSeq: number, way: SimConsumerWay): PullConsumer;

@@ -3,7 +3,7 @@
 // is sent may be carried out at any later time, also twice; consumers die without a word; reads may be answered by a server that leads no more.
 import { AppError } from '../../common/errors.ts';
 import type { Clock } from '../../sidecar/ports.ts';
-import type { Answer, StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
+import type { Answer, StoredMessage, StreamEnds } from '../../sidecar/stream/jetstream-port.ts';
 import { SimConsumer, type SimConsumerWay } from './sim-consumer.ts';
 import { SimContent } from './sim-content.ts';
 import { SimFaults, type Fate, type SimWeather } from './sim-faults.ts';
@@ -38,6 +38,7 @@ export class SimJetStreamServer implements SimServer {
   #content: SimContent | null = null;
   #proposals: Proposal[] = [];
   #available = true;
+  #storedAtNs = 0;
   readonly #clients = new Set<SimJetStream>();
   readonly #consumers = new Set<SimConsumer>();
 
@@ -151,7 +152,7 @@ export class SimJetStreamServer implements SimServer {
     return this.#view(fate)?.ends ?? null;
   }
 
-  message(fate: Fate, seq: number): Uint8Array | null {
+  message(fate: Fate, seq: number): StoredMessage | null {
     const content = this.#view(fate);
     if (content === null) throw new AppError('stream_unavailable', 'JetStream did not answer as it should (stream not found).');
     return content.message(seq);
@@ -207,9 +208,15 @@ export class SimJetStreamServer implements SimServer {
   }
 
   #store(content: SimContent, { subject, bytes }: Proposal): number {
-    const seq = content.append(subject, bytes);
+    const seq = content.append(subject, bytes, this.#storingTime());
     this.#options.onStored?.(seq, bytes);
     return seq;
+  }
+
+  /** No two messages are stored at the same nanosecond. */
+  #storingTime(): string {
+    this.#storedAtNs = Math.max(this.#storedAtNs + 1, Math.round(this.#options.clock.nowMs() * 1e6));
+    return String(this.#storedAtNs);
   }
 
   #view(fate: Fate): SimContent | null {

@@ -38,7 +38,7 @@ export class SimStreamWorld {
   }
 
   textAt(seq: number): string {
-    return Buffer.from(this.server.content?.message(seq) ?? []).toString();
+    return Buffer.from(this.server.content?.message(seq)?.bytes ?? []).toString();
   }
 }
 

@@ -1,7 +1,7 @@
 // What the NATS server says, in the forms that it has, and near them.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { parseDelivery, parsePublishAnswer } from '../../sidecar/stream/server-answer.ts';
+import { parseDelivery, parsePublishAnswer, parseStoredAt } from '../../sidecar/stream/server-answer.ts';
 
 const parse = (answer: unknown) => parsePublishAnswer(Buffer.from(JSON.stringify(answer)), 'S');
 
@@ -39,7 +39,7 @@ describe('the subject of a delivery', () => {
       fc.property(sequence, sequence, (streamSeq, consumerSeq) => {
         const end = `S.C.1.${String(streamSeq)}.${String(consumerSeq)}.1700000000000000000.5`;
         for (const subject of [`$JS.ACK.${end}`, `$JS.ACK._.account.${end}`, `$JS.ACK.hub.account.${end}.token`])
-          expect(parseDelivery(subject)).toEqual({ streamSeq, consumerSeq });
+          expect(parseDelivery(subject)).toEqual({ streamSeq, consumerSeq, storedAt: '1700000000000000000' });
       }),
     );
   });
@@ -51,7 +51,29 @@ describe('the subject of a delivery', () => {
     '$JS.ACK.S.C.1.1e3.1.0.0',
     '$JS.ACK.S.C.1.1.0.0.0',
     '$JS.ACK.S.C.1.9007199254740993.1.0.0',
+    '$JS.ACK.S.C.1.1.1.-1.0',
   ])('is none when it is %j', (subject) => {
     expect(parseDelivery(subject)).toBeNull();
+  });
+});
+
+describe('the time of a stored message', () => {
+  test.each([
+    ['2026-11-25T10:00:00Z', '1795600800000000000'],
+    ['2026-11-25T10:00:00.1Z', '1795600800100000000'],
+    ['2026-11-25T10:00:00.123456789Z', '1795600800123456789'],
+  ])('of %s is %s, as in a delivery', (time, storedAt) => {
+    expect(parseStoredAt(time)).toBe(storedAt);
+  });
+
+  test.each([
+    '',
+    '2026-11-25',
+    '2026-11-25T10:00:00+01:00',
+    '2026-13-25T10:00:00Z',
+    '2026-11-25T10:00:00.1234567890Z',
+    '0000-01-01T00:00:00Z',
+  ])('is none when it is %j', (time) => {
+    expect(parseStoredAt(time)).toBeNull();
   });
 });
