@@ -7,10 +7,11 @@ import { coreLimits } from './limits.ts';
 import { snapshotSource } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
-/** Begins to read after the last frame of the own log that the stream is known to hold. */
+/** Begins to read after the last frame of the own log that the stream is known to hold; what was set aside from beyond it may be gone, or comes again. */
 export function startReading(m: Member): void {
   if (m.reader.active) return;
   const { seq, hash } = m.log.lastStored();
+  for (const aside of m.reader.orphans.values()) if (aside.seq > seq) aside.seq = 0;
   m.reader.active = true;
   m.reader.seq = seq;
   m.reader.readAtMs = m.now.nowMs;
@@ -94,7 +95,11 @@ const endOf = (frame: Frame): Position => ({ epoch: frame.epoch, uid: lastUid(fr
 
 function setAside(m: Member, frame: Frame, seq: number): void {
   const { reader } = m;
-  if (reader.orphans.has(frame.hash)) return;
+  const known = reader.orphans.get(frame.hash);
+  if (known !== undefined) {
+    known.seq ||= seq;
+    return;
+  }
   reader.orphans.set(frame.hash, { frame, seq });
   reader.orphanBytes += frame.bytes.length;
   for (const [hash, { frame: oldest }] of reader.orphans) {

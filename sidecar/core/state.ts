@@ -55,7 +55,7 @@ export interface Reader {
   /** Sequence of the last message that was read. */
   seq: number;
   readAtMs: number;
-  readonly orphans: Map<string, { readonly frame: Frame; readonly seq: number }>;
+  readonly orphans: Map<string, { readonly frame: Frame; seq: number }>;
   orphanBytes: number;
   /** A log end that this member wants to take over and lacks frames of. */
   target: Position | null;

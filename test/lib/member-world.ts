@@ -94,6 +94,11 @@ export class MemberWorld extends MemberMachinery {
     this.input(this.node(pod), { kind: 'message', message });
   }
 
+  /** A message of the stream, as the test invents it. */
+  deliver(pod: string, seq: number, bytes: Uint8Array): void {
+    this.input(this.node(pod), { kind: 'streamFrame', seq, bytes });
+  }
+
   /** A person says that what this member has of its own may go. */
   discardLocal(pod: string): void {
     this.input(this.node(pod), { kind: 'discardLocal' });
