@@ -98,7 +98,7 @@ export default defineConfig(
     files: [
       'test/*.ts',
       'test/{cluster,demo}/**/*.ts',
-      'test/{simulation,integration/chaos}/main.ts',
+      'test/{bench,simulation,integration/chaos}/main.ts',
       'test/e2e/**/*.ts',
       'common/crd/main.ts',
       'cli/**/*.ts',
