@@ -157,12 +157,12 @@ export type PurgeOutcome =
 /** The JetStream stream of the cluster (design page 5, decisions 1-6). */
 export interface LogStream {
   /**
-   * Starts (again) to deliver messages in order to `onEvent`, beginning after `afterSeq`. When `afterSeq > 0` the message there is first verified
-   * to have the hash `hash` (SHA-256 over its own `prevHash` and bytes); if not, `restarted` is delivered and reading begins at the first message.
+   * Starts (again) to deliver all messages in order to `onEvent`. Where the stream is not the one any more that was read, `restarted` is delivered and
+   * reading begins at the first message.
    * Never skips a message without telling (`purged`); a stalled consumer is recreated by a watchdog. Creates the stream when it is absent and `mayCreate`.
    * After a batch of messages, 8 MiB at most, it asks for more only when `room` has resolved.
    */
-  read(afterSeq: number, hash: string, onEvent: (event: StreamEvent) => void, room: () => Promise<void>): void;
+  read(onEvent: (event: StreamEvent) => void, room: () => Promise<void>): void;
   /** The last sequence, as the stream's leader says; rejects with AppError stream_unavailable after `streamRequestTimeoutMs`. */
   lastSeq(): Promise<number>;
   /** Publishes with `Nats-Expected-Last-Sequence`. An unknown outcome is resolved by sending the same frame with the same expectation, and by reading the message at `expectedSeq + 1`, until it is known or `signal` aborts. */

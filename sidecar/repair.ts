@@ -63,8 +63,6 @@ function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSource
   return new Promise((resolve) => {
     const end = (): void => {
       stream.read(
-        0,
-        '',
         () => undefined,
         () => new Promise(() => undefined),
       );
@@ -72,8 +70,6 @@ function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSource
     };
     let cancel = clock.after(streamSilenceMs, end);
     stream.read(
-      0,
-      '',
       (event) => {
         if (event.kind !== 'frame') return;
         cancel();

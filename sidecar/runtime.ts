@@ -153,7 +153,7 @@ export class Runtime {
       case 'persist':
         return this.#persist(effect);
       case 'readStream':
-        return this.#readStream(effect.afterSeq, effect.hash);
+        return this.#readStream();
       case 'askLastSeq':
         return this.#settle(this.#ports.stream.lastSeq(), (seq) => ({ kind: 'lastSeq', token: effect.token, seq }));
       case 'publish':
@@ -240,7 +240,7 @@ export class Runtime {
     if (tail !== null) this.#ports.log.warn({ ...tail }, 'discarded changes archived');
   };
 
-  #readStream(afterSeq: number, hash: string): void {
+  #readStream(): void {
     const generation = (this.#readerGeneration += 1);
     const member = this.#member;
     const onEvent = (event: StreamEvent): void => {
@@ -251,7 +251,7 @@ export class Runtime {
       else this.input({ kind: 'stream', problem: event.kind === 'connected' ? null : event.reason });
     };
     // A disk that is slower than the network sets the pace.
-    this.#ports.stream.read(afterSeq, hash, onEvent, () => this.#journalDrained);
+    this.#ports.stream.read(onEvent, () => this.#journalDrained);
   }
 
   #publish(token: number, frame: Frame, expectedSeq: number): void {

@@ -74,7 +74,7 @@ export type Effect =
   /** → `persisted`, in the order of the effects. */
   | { readonly kind: 'persist'; readonly token: number; readonly step: PersistStep }
   /** → `streamFrame`s and `streamRestarted`, until the next `readStream`. */
-  | { readonly kind: 'readStream'; readonly afterSeq: number; readonly hash: string }
+  | { readonly kind: 'readStream' }
   /** → `lastSeq`, `null` when the stream did not answer. */
   | { readonly kind: 'askLastSeq'; readonly token: number }
   /** → `published`, `seq: null` when the frame does not stand at `expectedSeq + 1`. At most one is under way. */

@@ -159,13 +159,6 @@ export class Log {
     return 0;
   }
 
-  /** The highest sequence at which the stream is known to hold a frame of this log, with that frame's hash: where reading goes on. */
-  lastStored(): { readonly seq: number; readonly hash: string } {
-    let best = { seq: 0, hash: '' };
-    for (const { seq, hash } of this.#entries) if (seq > best.seq) best = { seq, hash };
-    return best;
-  }
-
   #at(index: number): Entry | undefined {
     return this.#entries[index - this.#base.index - 1];
   }

@@ -7,18 +7,18 @@ import { coreLimits } from './limits.ts';
 import { snapshotSource } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
-/** Begins to read after the last frame of the own log that the stream is known to hold; what was set aside from beyond it may be gone, or comes again. */
+/** Begins to read at the first message. What an earlier reading found may have been of another stream, or of an end that is lost (ADR 14). */
 export function startReading(m: Member): void {
-  if (m.reader.active) return;
-  const { seq, hash } = m.log.lastStored();
-  for (const aside of m.reader.orphans.values()) if (aside.seq > seq) aside.seq = 0;
-  m.reader.active = true;
-  m.reader.seq = seq;
-  m.reader.readAtMs = m.now.nowMs;
-  m.effects.push({ kind: 'readStream', afterSeq: seq, hash });
+  const { reader } = m;
+  if (reader.active) return;
+  reader.active = true;
+  reader.seq = 0;
+  reader.readAtMs = m.now.nowMs;
+  m.log.forgetStored();
+  for (const aside of reader.orphans.values()) aside.seq = 0;
+  m.effects.push({ kind: 'readStream' });
 }
 
-/** From the same place, which the adapter verifies: what stands there may be another message by now. */
 export function readAgain(m: Member): void {
   m.reader.active = false;
   startReading(m);

@@ -32,11 +32,11 @@ export function createLogStream(options: LogStreamOptions): LogStream & { close(
     return state.connection;
   };
   return {
-    read(afterSeq, hash, onEvent, room) {
+    read(onEvent, room) {
       reading.abort();
       if (closed) return;
       reading = new AbortController();
-      reader = new StreamReader(afterSeq, hash, { ...options, onEvent, room, signal: reading.signal });
+      reader = new StreamReader({ ...options, onEvent, room, signal: reading.signal });
       void reader.run();
     },
     async lastSeq() {

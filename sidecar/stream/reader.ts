@@ -1,11 +1,10 @@
-// Follows the stream from a place: checks each sequence itself, and after every interruption that the message at the place is still the one
+// Follows the stream from its first message: checks each sequence itself, and after every interruption that the message at the place is still the one
 // that was read, stored when it was. A stream that lost its end uses sequences again, perhaps for the same frames in another order, and a purge
 // makes a reader that is behind skip without a word.
 // To check, a new consumer starts *at* the place, not behind it: the first message that it delivers is the evidence, so that nothing can
 // change between the check and the reading. While nothing comes the message at the place is looked at once in a while.
 import type { Logger } from 'pino';
 import { isAppError } from '../../common/errors.ts';
-import { decodeFrame, type Sha256 } from '../core/frame.ts';
 import type { Clock, StreamEvent } from '../ports.ts';
 import { consume, type ConsumptionHandler } from './consumer.ts';
 import type { JetStream, JetStreamConnection, StoredMessage, StreamEnds } from './jetstream-port.ts';
@@ -27,7 +26,6 @@ export interface ReaderOptions {
   readonly stream: string;
   readonly mayCreate: boolean;
   readonly clock: Clock;
-  readonly sha256: Sha256;
   readonly log: Logger;
   readonly onEvent: (event: StreamEvent) => void;
   readonly room: () => Promise<void>;
@@ -36,19 +34,14 @@ export interface ReaderOptions {
 
 export class StreamReader {
   readonly #options: ReaderOptions;
-  #place: Place;
+  #place: Place = start;
   /** Messages up to here were told as purged; 0 none. */
   #purgedSeq = 0;
   /** What was last told of the connection: `''` connected, else why not; `null` nothing yet. */
   #told: string | null = null;
 
-  constructor(afterSeq: number, hash: string, options: ReaderOptions) {
+  constructor(options: ReaderOptions) {
     this.#options = options;
-    const is = ({ bytes }: StoredMessage): boolean => {
-      const frame = decodeFrame(bytes, options.sha256);
-      return 'hash' in frame && frame.hash === hash;
-    };
-    this.#place = afterSeq === 0 ? start : { seq: afterSeq, is };
   }
 
   /** Resolves when `signal` aborts. */

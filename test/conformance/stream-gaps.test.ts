@@ -17,7 +17,7 @@ describe('each sequence is checked (decision 5)', () => {
     await world.publish(stream, framesAfter(null, 300));
     const slow = new NotingReader();
     const release = slow.hold();
-    world.open().read(0, '', slow.onEvent, slow.room);
+    world.open().read(slow.onEvent, slow.room);
     await world.clock.until(() => slow.seqs.length === 256);
     world.server.purge(290);
     release();
@@ -40,7 +40,7 @@ describe('each sequence is checked (decision 5)', () => {
     world.server.faults.script('call');
     world.server.faults.script('call');
     world.server.faults.script('call', 'requestLost');
-    stream.read(2, frames[1]?.hash ?? '', reader.onEvent, reader.room);
+    stream.read(reader.onEvent, reader.room);
     await world.clock.until(() => reader.kinds.includes('connected'));
     world.server.purge(5);
     await world.clock.until(() => reader.seqs.includes(6));

@@ -31,7 +31,7 @@ function open(url: string, options: { replicas?: number } = {}): { stream: LogSt
   const opened = openOnNats(url, options);
   closes.push(opened.close);
   const reader = new NotingReader();
-  opened.stream.read(0, '', reader.onEvent, reader.room);
+  opened.stream.read(reader.onEvent, reader.room);
   return { stream: opened.stream, reader };
 }
 

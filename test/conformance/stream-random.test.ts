@@ -90,7 +90,7 @@ class BadDay {
   read(stream: LogStream): void {
     const replica = new Replica();
     this.replicas.push(replica);
-    stream.read(0, '', replica.onEvent, () => Promise.resolve());
+    stream.read(replica.onEvent, () => Promise.resolve());
   }
 
   get isStormy(): boolean {

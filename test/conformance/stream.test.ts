@@ -39,7 +39,7 @@ describe.each([
   /** The stream exists and holds these frames. */
   async function fill(frames: readonly Frame[]): Promise<NotingReader> {
     const reader = new NotingReader();
-    stream.read(0, '', reader.onEvent, reader.room);
+    stream.read(reader.onEvent, reader.room);
     await reader.until(() => {
       expect(reader.kinds).toContain('connected');
     });
@@ -63,7 +63,7 @@ describe.each([
     await fill(frames);
     const slow = new NotingReader();
     const release = slow.hold();
-    world.open(true).read(0, '', slow.onEvent, slow.room);
+    world.open(true).read(slow.onEvent, slow.room);
     await slow.until(() => {
       expect(slow.seqs).toHaveLength(256);
     });
@@ -93,7 +93,7 @@ describe.each([
   test('is not created by a replica, which waits for it (I4)', async () => {
     const replica = world.open(false);
     const reader = new NotingReader();
-    replica.read(0, '', reader.onEvent, reader.room);
+    replica.read(reader.onEvent, reader.room);
     await reader.until(() => {
       expect(reader.kinds).toContain('disconnected');
     });
@@ -158,43 +158,6 @@ describe.each([
     await publishAll(stream, frames.slice(2), 2);
   });
 
-  test('goes on behind the place that a reader names with its hash', async () => {
-    const frames = framesAfter(null, 4);
-    await fill(frames);
-    const reader = new NotingReader();
-    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent, reader.room);
-    await reader.until(() => {
-      expect(reader.seqs).toEqual([3, 4]);
-    });
-    expect(reader.kinds).not.toContain('restarted');
-  });
-
-  test.each([
-    ['another hash', 2],
-    ['a place beyond the end', 9],
-  ])('is read again from the first message by a reader with %s', async (_name, seq) => {
-    await fill(framesAfter(null, 4));
-    const reader = new NotingReader();
-    world.open(true).read(seq, 'f'.repeat(64), reader.onEvent, reader.room);
-    await reader.until(() => {
-      expect(reader.seqs).toEqual([1, 2, 3, 4]);
-    });
-    expect(reader.kinds.filter((kind) => kind === 'restarted')).toHaveLength(1);
-  });
-
-  test('tells a reader whose place was purged, and goes on with the first message that is left', async () => {
-    const frames = framesAfter(null, 6);
-    await fill(frames);
-    await world.purge(5);
-    const reader = new NotingReader();
-    world.open(true).read(2, frames[1]?.hash ?? '', reader.onEvent, reader.room);
-    await reader.until(() => {
-      expect(reader.seqs).toEqual([5, 6]);
-    });
-    expect(reader.events).toContainEqual({ kind: 'purged', firstSeq: 5 });
-    expect(reader.kinds).not.toContain('restarted');
-  });
-
   test('gives up what lies below a sequence that its reader has verified, and nothing else', async () => {
     const frames = framesAfter(null, 5);
     const reader = await fill(frames.slice(0, 4));
@@ -205,7 +168,7 @@ describe.each([
       expect(reader.seqs).toEqual([1, 2, 3, 4, 5]);
     });
     const later = new NotingReader();
-    world.open(true).read(0, '', later.onEvent, later.room);
+    world.open(true).read(later.onEvent, later.room);
     await later.until(() => {
       expect(later.seqs).toEqual([4, 5]);
     });
@@ -218,7 +181,7 @@ describe.each([
     await fill(frames.slice(0, 3));
     await world.save();
     const reader = new NotingReader();
-    stream.read(0, '', reader.onEvent, reader.room);
+    stream.read(reader.onEvent, reader.room);
     await publishAll(stream, frames.slice(3), 3);
     await reader.until(() => {
       expect(reader.seqs).toEqual([1, 2, 3, 4, 5]);
@@ -268,10 +231,10 @@ describe.each([
     const frames = framesAfter(null, 4);
     const reader = await fill(frames.slice(0, 2));
     const second = new NotingReader();
-    stream.read(1, frames[0]?.hash ?? '', second.onEvent, second.room);
+    stream.read(second.onEvent, second.room);
     await publishAll(stream, frames.slice(2), 2);
     await second.until(() => {
-      expect(second.seqs).toEqual([2, 3, 4]);
+      expect(second.seqs).toEqual([1, 2, 3, 4]);
     });
     expect(reader.seqs).toEqual([1, 2]);
   });

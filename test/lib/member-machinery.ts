@@ -217,13 +217,8 @@ export class MemberMachinery {
         });
         return;
       case 'readStream':
-        node.readAfter = effect.afterSeq;
-        if (effect.afterSeq === 0 || this.stream[effect.afterSeq - 1]?.hash === effect.hash) return;
-        node.readAfter = null;
-        return this.#later(node, member, () => {
-          node.readAfter = 0;
-          return { kind: 'streamRestarted' };
-        });
+        node.readAfter = 0;
+        return;
       case 'askLastSeq':
         return this.#later(node, member, () => ({
           kind: 'lastSeq',

@@ -26,9 +26,9 @@ export class SimStreamWorld {
     return createLogStream({ jetstream, stream: sampleStream, subject: sampleSubject, mayCreate: true, clock: this.clock, sha256, log });
   }
 
-  read(stream: LogStream, afterSeq = 0, hash = ''): NotingReader {
+  read(stream: LogStream): NotingReader {
     const reader = new NotingReader();
-    stream.read(afterSeq, hash, reader.onEvent, reader.room);
+    stream.read(reader.onEvent, reader.room);
     return reader;
   }
 

@@ -55,8 +55,6 @@ class Streams {
     client.onState(({ kind }) => states.push(kind));
     const read = (): void =>
       client.log.read(
-        0,
-        '',
         ({ kind }) => events.push(kind),
         () => Promise.resolve(),
       );

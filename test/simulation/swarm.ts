@@ -102,7 +102,6 @@ export interface SwarmChanges {
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
-  /** Off unless asked for: a rebuilt stream that has the same message at a reader's place is not told from the old one yet. */
   readonly judgesStream?: boolean;
 }
 
@@ -145,7 +144,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     calmStart: chance.happens(0.75),
     keepsMajority: chance.happens(0.6),
     faultPhaseMs: chance.pick([1000, 2000, 4000, 8000]),
-    judgesStream: false,
+    judgesStream: true,
   };
   return changed(drawn, changes);
 }
@@ -159,7 +158,7 @@ function drawFaults(chance: Chance): FaultKind[] {
 
 function changed(
   drawn: Swarm,
-  { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, judgesStream = false }: SwarmChanges,
+  { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, judgesStream = true }: SwarmChanges,
 ): Swarm {
   const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind));
   const calm =

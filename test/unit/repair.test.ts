@@ -46,7 +46,7 @@ const peersWith = (logs: Readonly<Record<string, readonly Frame[]>>): Peers => (
 });
 
 const streamWith = (held: () => readonly Frame[]): LogStream => ({
-  read: (_afterSeq, _hash, onEvent) => {
+  read: (onEvent) => {
     setImmediate(() => held().forEach(({ bytes }, at) => onEvent({ kind: 'frame', seq: at + 1, bytes })));
   },
   lastSeq: () => Promise.reject(new Error('not asked')),
