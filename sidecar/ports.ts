@@ -128,7 +128,7 @@ export interface Journal {
 }
 
 export type StreamEvent =
-  | { readonly kind: 'frame'; readonly seq: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'message'; readonly seq: number; readonly bytes: Uint8Array }
   /** The message at the reader's position is not the one it had read, or a sequence was reused: reading goes on from the first message. */
   | { readonly kind: 'restarted'; readonly reason: string }
   /**
@@ -141,7 +141,7 @@ export type StreamEvent =
   | { readonly kind: 'disconnected'; readonly reason: string };
 
 export type PublishOutcome =
-  /** The frame stands at `expectedSeq + 1`. */
+  /** The message stands at `expectedSeq + 1`. */
   | { readonly kind: 'stored'; readonly seq: number }
   /** Another message stands there; or, when `lastSeq` is below it, the stream seems to have lost its end: a reason to read it again, and no proof. */
   | { readonly kind: 'conflict'; readonly lastSeq: number }
@@ -165,8 +165,8 @@ export interface LogStream {
   read(onEvent: (event: StreamEvent) => void, room: () => Promise<void>): void;
   /** The last sequence, as the stream's leader says; rejects with AppError stream_unavailable after `streamRequestTimeoutMs`. */
   lastSeq(): Promise<number>;
-  /** Publishes with `Nats-Expected-Last-Sequence`. An unknown outcome is resolved by sending the same frame with the same expectation, and by reading the message at `expectedSeq + 1`, until it is known or `signal` aborts. */
-  publish(frame: Frame, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome>;
+  /** Publishes a message with `Nats-Expected-Last-Sequence`. An unknown outcome is resolved by sending the same message with the same expectation, and by reading the message at `expectedSeq + 1`, until it is known or `signal` aborts. */
+  publish(message: { readonly bytes: Uint8Array }, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome>;
   /**
    * Gives up the messages below `beforeSeq`, never the last one that was read: refused when `beforeSeq` is above the last sequence that this reader
    * has read, or when another message stands there. Rejects with AppError stream_unavailable: it may have been done, or will be.

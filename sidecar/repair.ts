@@ -1,5 +1,6 @@
 // Puts damaged frames of the journal back before the member takes part (ADR 11): from another member, else from the stream. A frame is known by its hash, so that
 // no source needs to be trusted. While no source has them the member waits: a log with a hole must neither be served nor counted.
+import { unpackFrames } from './core/message.ts';
 import type { Logger } from 'pino';
 import { decodeFrame, type Frame, type Sha256 } from './core/frame.ts';
 import { isAppError } from '../common/errors.ts';
@@ -71,12 +72,13 @@ function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSource
     let cancel = clock.after(streamSilenceMs, end);
     stream.read(
       (event) => {
-        if (event.kind !== 'frame') return;
+        if (event.kind !== 'message') return;
         cancel();
         cancel = clock.after(streamSilenceMs, end);
-        const frame = decodeFrame(event.bytes, sha256);
-        if ('error' in frame || frame.index < hole.fromIndex || frame.index > hole.toIndex) return;
-        note(frames, frame);
+        for (const bytes of unpackFrames(event.bytes) ?? []) {
+          const frame = decodeFrame(bytes, sha256);
+          if (!('error' in frame) && frame.index >= hole.fromIndex && frame.index <= hole.toIndex) note(frames, frame);
+        }
       },
       () => Promise.resolve(),
     );

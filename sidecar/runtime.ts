@@ -2,10 +2,10 @@
 // It decides nothing about the protocol. One instance lives as long as the process; a reload builds the core anew from the journal.
 import type { Logger } from 'pino';
 import { isAppError } from '../common/errors.ts';
-import type { Change, Frame } from './core/frame.ts';
+import { limits, type Change, type Frame } from './core/frame.ts';
 import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
-import { decodeMessage, encodeJson } from './core/message.ts';
+import { decodeMessage, encodeJson, packFrames } from './core/message.ts';
 import { fetchFrames, locateEnd } from './peer-calls.ts';
 import { receiveSnapshot } from './snapshot-exchange.ts';
 import { carryOver, type Member, type MemberConfig } from './core/state.ts';
@@ -157,7 +157,7 @@ export class Runtime {
       case 'askLastSeq':
         return this.#settle(this.#ports.stream.lastSeq(), (seq) => ({ kind: 'lastSeq', token: effect.token, seq }));
       case 'publish':
-        return this.#publish(effect.token, effect.frame, effect.expectedSeq);
+        return this.#publish(effect.token, effect.frames, effect.expectedSeq);
       case 'abortPublish':
         return this.#publishing?.abort();
       case 'fetch':
@@ -245,7 +245,7 @@ export class Runtime {
     const member = this.#member;
     const onEvent = (event: StreamEvent): void => {
       if (generation !== this.#readerGeneration || member !== this.#member) return;
-      if (event.kind === 'frame') this.input({ kind: 'streamFrame', seq: event.seq, bytes: event.bytes });
+      if (event.kind === 'message') this.input({ kind: 'streamMessage', seq: event.seq, bytes: event.bytes });
       else if (event.kind === 'restarted') this.input({ kind: 'streamRestarted' });
       else if (event.kind === 'purged') this.input({ kind: 'streamPurged', firstSeq: event.firstSeq });
       else this.input({ kind: 'stream', problem: event.kind === 'connected' ? null : event.reason });
@@ -254,11 +254,12 @@ export class Runtime {
     this.#ports.stream.read(onEvent, () => this.#journalDrained);
   }
 
-  #publish(token: number, frame: Frame, expectedSeq: number): void {
+  #publish(token: number, frames: readonly Frame[], expectedSeq: number): void {
+    const bytes = packFrames(frames.map((frame) => frame.bytes));
     this.#publishing?.abort();
     const controller = new AbortController();
     this.#publishing = controller;
-    this.#settle(this.#ports.stream.publish(frame, expectedSeq, controller.signal), (outcome) => {
+    this.#settle(this.#ports.stream.publish({ bytes }, expectedSeq, controller.signal), (outcome) => {
       // What is over needs no end, which is an exception with a stack for each frame.
       if (this.#publishing === controller) this.#publishing = null;
       return { kind: 'published', token, seq: outcome?.kind === 'stored' ? outcome.seq : null };
@@ -266,7 +267,7 @@ export class Runtime {
   }
 
   #load(token: number, fromIndex: number): void {
-    this.#settle(this.#ports.journal.read(fromIndex, 1), (frames) => ({
+    this.#settle(this.#ports.journal.read(fromIndex, limits.messageBytes), (frames) => ({
       kind: 'loaded',
       token,
       frames: (frames ?? []).map(({ frame }) => frame),

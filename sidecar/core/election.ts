@@ -1,7 +1,8 @@
 // Winning leadership: read to the end, promise, votes, claim, fill, confirm (design: "Leading"). Safety rests on the votes alone (I3):
 // the Lease only says who should try. What a leader does is in `leadership.ts`.
 import { compareEpochs, sameEpoch } from '../../common/position.ts';
-import { encodeFrame, type Frame } from './frame.ts';
+import { fillFrom, onFilled } from './filling.ts';
+import { encodeFrame } from './frame.ts';
 import { releaseLease, turnMs } from './turn.ts';
 import { sendHeartbeat } from './heartbeat.ts';
 import { dismiss, open } from './leadership.ts';
@@ -200,7 +201,7 @@ function claim(m: Member, candidate: Candidate): void {
   );
   const token = newToken(m);
   candidate.stage = { kind: 'claiming', sinceMs: m.now.nowMs, token, frame };
-  m.effects.push({ kind: 'publish', token, frame, expectedSeq: m.reader.seq });
+  m.effects.push({ kind: 'publish', token, frames: [frame], expectedSeq: m.reader.seq });
 }
 
 export function onCandidatePublished(m: Member, candidate: Candidate, token: number, seq: number | null): void {
@@ -219,34 +220,8 @@ export function onCandidatePublished(m: Member, candidate: Candidate, token: num
     }
     candidate.claimIndex = stage.frame.index;
     sendHeartbeat(m, candidate);
-  } else m.log.markStored(stage.index, seq);
-  fill(m, candidate, stage.kind === 'filling' ? stage.index + 1 : 1);
-}
-
-/** 5. The stream gets every frame of the own log that it lacks, before anything new. */
-function fill(m: Member, candidate: Candidate, from: number): void {
-  const index = m.log.firstNotStored(from);
-  if (index === 0) {
-    candidate.stage = { kind: 'confirming', sinceMs: m.now.nowMs };
-    progress(m);
-    return;
-  }
-  const token = newToken(m);
-  candidate.stage = { kind: 'filling', sinceMs: m.now.nowMs, token, index };
-  m.effects.push({ kind: 'load', token, fromIndex: index });
-}
-
-export function onLoaded(m: Member, token: number, frames: readonly Frame[]): void {
-  const { role } = m;
-  if (role.kind !== 'candidate' || role.stage.kind !== 'filling' || role.stage.token !== token) return;
-  const frame = frames[0];
-  // It was compacted meanwhile, which the core may hear a moment later: then the stream needs it no more.
-  if (role.stage.index <= m.log.baseIndex || (frame === undefined && m.checkpoint.token !== null)) return fill(m, role, role.stage.index);
-  if (frame === undefined || !m.log.contains(frame.index, frame.hash))
-    throw new Error('broken invariant I1: the journal does not hold the log');
-  const publishToken = newToken(m);
-  role.stage = { kind: 'filling', sinceMs: m.now.nowMs, token: publishToken, index: frame.index };
-  m.effects.push({ kind: 'publish', token: publishToken, frame, expectedSeq: m.reader.seq });
+    fillFrom(m, candidate, 1);
+  } else onFilled(m, candidate, stage, seq);
 }
 
 /** 6. A majority has the claim under exactly this promise, and the log holds the high-water mark (I6). */

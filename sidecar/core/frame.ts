@@ -17,6 +17,8 @@ export const limits = Object.freeze({
   preconditionsPerChange: 128,
   /** A frame stays below the default `max_payload` of NATS (1 MiB). */
   frameBytes: 1000 * 1024,
+  /** Of the stream: one frame of the greatest size, or many. */
+  messageBytes: 1000 * 1024 + 4,
   changesPerFrame: 1024,
 });
 

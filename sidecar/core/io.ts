@@ -43,7 +43,7 @@ export type Input =
   | { readonly kind: 'discardLocal' }
   | { readonly kind: 'leaseWritten'; readonly result: 'written' | 'conflict' | 'unavailable' }
   | { readonly kind: 'persisted'; readonly token: number }
-  | { readonly kind: 'streamFrame'; readonly seq: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'streamMessage'; readonly seq: number; readonly bytes: Uint8Array }
   | { readonly kind: 'streamRestarted' }
   /** The messages before this one were purged: reading goes on there. */
   | { readonly kind: 'streamPurged'; readonly firstSeq: number }
@@ -73,12 +73,12 @@ export type ReadResult =
 export type Effect =
   /** → `persisted`, in the order of the effects. */
   | { readonly kind: 'persist'; readonly token: number; readonly step: PersistStep }
-  /** → `streamFrame`s and `streamRestarted`, until the next `readStream`. */
+  /** → `streamMessage`s and `streamRestarted`, until the next `readStream`. */
   | { readonly kind: 'readStream' }
   /** → `lastSeq`, `null` when the stream did not answer. */
   | { readonly kind: 'askLastSeq'; readonly token: number }
-  /** → `published`, `seq: null` when the frame does not stand at `expectedSeq + 1`. At most one is under way. */
-  | { readonly kind: 'publish'; readonly token: number; readonly frame: Frame; readonly expectedSeq: number }
+  /** Frames as one message → `published`, `seq: null` when it does not stand at `expectedSeq + 1`. At most one is under way. */
+  | { readonly kind: 'publish'; readonly token: number; readonly frames: readonly Frame[]; readonly expectedSeq: number }
   /** Gives up waiting for the publish that is under way: its outcome no longer matters. */
   | { readonly kind: 'abortPublish' }
   /** → `fetched`: frames of a peer's log from `fromIndex` on, empty when it has none or did not answer. */

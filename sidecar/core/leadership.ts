@@ -147,7 +147,7 @@ function makeFrame(m: Member, leader: Leader, changes: readonly Change[], config
 function publish(m: Member, leader: Leader, frame: Frame): void {
   const token = newToken(m);
   leader.publishing = { token, frame };
-  m.effects.push({ kind: 'publish', token, frame, expectedSeq: m.reader.seq });
+  m.effects.push({ kind: 'publish', token, frames: [frame], expectedSeq: m.reader.seq });
 }
 
 /** The stream has the frame (`true`: go on), or something else stands in its place (`false`: this member must look again who leads). */

@@ -1,13 +1,14 @@
 // One member as a state machine: `step(member, input, now) → effects`. Pure but for the member that it changes in place.
 // The same code runs in production and in simulation; order of effects is the order in which they must begin.
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
-import { campaign, onCandidatePublished, onLastSeq, onLoaded, onVoteAnswer, progress, stepDown, tickCandidate } from './election.ts';
+import { campaign, onCandidatePublished, onLastSeq, onVoteAnswer, progress, stepDown, tickCandidate } from './election.ts';
+import { onLoaded } from './filling.ts';
 import type { Effect, Input, Instant } from './io.ts';
 import { discardLocal, judge, onForeign, onLocated } from './joining.ts';
 import { advance, onPublished, onSubmit, tickLeader } from './leadership.ts';
 import { onRead } from './reads.ts';
 import type { Message, MessageOf } from './message.ts';
-import { assemble, onFetched, onStreamFrame, onStreamRestarted, seek, startReading } from './reader.ts';
+import { assemble, onFetched, onStreamMessage, onStreamRestarted, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { checkpointWhenDue, onCheckpointed } from './checkpointing.ts';
 import { promiseGeneration } from './generation.ts';
@@ -69,9 +70,8 @@ function dispatch(m: Member, input: Input): void {
       return m.lease.written(input.result);
     case 'persisted':
       return onPersisted(m, input.token);
-    case 'streamFrame':
-      onStreamFrame(m, input.seq, input.bytes);
-      return;
+    case 'streamMessage':
+      return onStreamMessage(m, input.seq, input.bytes);
     case 'streamRestarted':
       onStreamRestarted(m);
       // A leader whose stream lost frames fills it again by a new claim.

@@ -126,15 +126,18 @@ export const decodeSubmitAnswer = (payload: Uint8Array): z.infer<typeof submitAn
   decodeWith(submitAnswerSchema, payload);
 export const decodeReadAnswer = (payload: Uint8Array): z.infer<typeof readAnswerSchema> | null => decodeWith(readAnswerSchema, payload);
 
-/** Frames as `length (u32, big endian), bytes` one after the other. */
+/** What a frame takes among packed frames. */
+export const packedBytes = ({ length }: Uint8Array): number => 4 + length;
+
+/** Frames as `length (u32, big endian), bytes` one after the other: a message of the stream, or an answer to a peer. */
 export function packFrames(frames: readonly Uint8Array[]): Uint8Array {
-  const packed = new Uint8Array(frames.reduce((sum, bytes) => sum + 4 + bytes.length, 0));
+  const packed = new Uint8Array(frames.reduce((sum, bytes) => sum + packedBytes(bytes), 0));
   const view = new DataView(packed.buffer);
   let at = 0;
   for (const bytes of frames) {
     view.setUint32(at, bytes.length);
     packed.set(bytes, at + 4);
-    at += 4 + bytes.length;
+    at += packedBytes(bytes);
   }
   return packed;
 }

@@ -4,6 +4,7 @@
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
+import { unpackFrames } from './message.ts';
 import { snapshotSource } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
@@ -35,16 +36,22 @@ export function onStreamRestarted(m: Member): void {
   if (m.refusal?.reason === 'ForeignStream') m.refusal = null;
 }
 
-export type FrameOutcome = 'known' | 'appended' | 'setAside' | 'foreign';
+type FrameOutcome = 'known' | 'appended' | 'setAside' | 'foreign';
 
 /** One message of the stream, in order. */
-export function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameOutcome {
+export function onStreamMessage(m: Member, seq: number, bytes: Uint8Array): void {
   // What this member stored itself may be ahead of what is read back: only a restart leads back.
   m.reader.seq = Math.max(m.reader.seq, seq);
   m.reader.readAtMs = m.now.nowMs;
+  const frames = unpackFrames(bytes);
+  if (frames === null) note(m, 'error', 'stream holds a message that holds no frames', { seq });
+  for (const frame of frames ?? []) if (!m.reloading) onStreamFrame(m, seq, frame);
+}
+
+function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameOutcome {
   const frame = decodeFrame(bytes, m.config.sha256);
   if ('error' in frame) {
-    note(m, 'error', 'stream holds a message that is no frame', { seq, error: frame.error });
+    note(m, 'error', 'stream holds what is no frame', { seq, error: frame.error });
     return 'foreign';
   }
   const clusterId = clusterIdOf(m);

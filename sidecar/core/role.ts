@@ -24,7 +24,8 @@ export type CandidateStage =
   | { readonly kind: 'promising'; readonly token: number }
   | { readonly kind: 'voting'; readonly sinceMs: number; sentAtMs: number; readonly votes: Map<string, string> }
   | { readonly kind: 'claiming'; readonly sinceMs: number; readonly token: number; readonly frame: Frame }
-  | { readonly kind: 'filling'; readonly sinceMs: number; token: number; index: number }
+  /** `count` frames from `index` on are being published; 0 while they are loaded. */
+  | { readonly kind: 'filling'; readonly sinceMs: number; readonly token: number; readonly index: number; readonly count: number }
   | { readonly kind: 'confirming'; readonly sinceMs: number };
 
 export interface Candidate {

@@ -1,5 +1,5 @@
 // The log of one cluster on JetStream: the port LogStream, from the reader, the publisher and the calls of JetStream.
-// Gives up nothing that was not just seen at its place. It does not know what a frame says.
+// Gives up nothing that was not just seen at its place. It does not know what a message says.
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import { limits, type Sha256 } from '../core/frame.ts';
@@ -45,7 +45,7 @@ export function createLogStream(options: LogStreamOptions): LogStream & { close(
       return ends.lastSeq;
     },
     async publish({ bytes }, expectedSeq, signal) {
-      if (bytes.length > limits.frameBytes) throw new Error('the frame is over the limit');
+      if (bytes.length > limits.messageBytes) throw new Error('the message is over the limit');
       return publisher.publish(subject, bytes, expectedSeq, signal);
     },
     async purge(beforeSeq) {

@@ -146,7 +146,7 @@ export class StreamReader {
         at = 'reading';
         const { bytes, storedAt } = message;
         this.#place = { seq, is: (other) => other.storedAt === storedAt && Buffer.compare(bytes, other.bytes) === 0 };
-        this.#emit({ kind: 'frame', seq, bytes });
+        this.#emit({ kind: 'message', seq, bytes });
       },
       room: this.#options.room,
       idle: () => {

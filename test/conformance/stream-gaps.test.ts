@@ -25,7 +25,7 @@ describe('each sequence is checked (decision 5)', () => {
     expect(slow.kinds).not.toContain('restarted');
     const told = slow.events.slice(slow.events.findIndex(({ kind }) => kind === 'purged'));
     expect(told[0]).toEqual({ kind: 'purged', firstSeq: 290 });
-    expect(told.flatMap((event) => (event.kind === 'frame' ? [event.seq] : []))).toEqual([
+    expect(told.flatMap((event) => (event.kind === 'message' ? [event.seq] : []))).toEqual([
       290, 291, 292, 293, 294, 295, 296, 297, 298, 299, 300,
     ]);
   });
@@ -63,7 +63,7 @@ describe('each sequence is checked (decision 5)', () => {
     await world.clock.until(() => reader.seqs.includes(10));
     expect(reader.events.slice(-2)).toMatchObject([
       { kind: 'purged', firstSeq: 10 },
-      { kind: 'frame', seq: 10 },
+      { kind: 'message', seq: 10 },
     ]);
   });
 

@@ -223,7 +223,7 @@ describe.each([
       expect(reader.seqs).toEqual([1, 2, 3, 4, 5, 6]);
     });
     // Each new reason of an outage is told: several in a row are one outage.
-    const links = reader.kinds.filter((kind) => kind !== 'frame');
+    const links = reader.kinds.filter((kind) => kind !== 'message');
     expect(links.filter((kind, at) => kind !== links[at - 1]).slice(-3)).toEqual(['connected', 'disconnected', 'connected']);
   });
 

@@ -1,5 +1,6 @@
 // What lies under a MemberWorld: members, one stream, one Lease and a network, driven by hand. Each effect of the core is carried out in memory, in the order of a
 // queue; time moves only with `run`. What a test can do in such a world is in member-world.ts.
+import { packFrames } from '../../sidecar/core/message.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { locate } from '../../sidecar/core/log.ts';
 import type { Effect, Input } from '../../sidecar/core/io.ts';
@@ -14,7 +15,7 @@ const leasePollMs = 1000;
 
 export class MemberMachinery {
   readonly nodes: MemberNode[];
-  readonly stream: Frame[] = [];
+  readonly stream: (readonly Frame[])[] = [];
   lease: LeaseRecord = { holder: '', leaseDurationMs: 6000, version: '0', round: null };
   nowMs = 1000;
   /** How long the API server takes to write the Lease. */
@@ -154,9 +155,9 @@ export class MemberMachinery {
     const lease = this.#leaseFor(node);
     if (this.#apiReaches(node) && node.member.lease.record?.version !== lease.version) this.input(node, { kind: 'lease', record: lease });
     while (!this.stalled.has(node.pod) && !node.stopped && node.readAfter !== null && node.readAfter < this.stream.length) {
-      const frame = this.stream[node.readAfter];
+      const frames = this.stream[node.readAfter] ?? [];
       node.readAfter += 1;
-      if (frame !== undefined) this.input(node, { kind: 'streamFrame', seq: node.readAfter, bytes: frame.bytes });
+      this.input(node, { kind: 'streamMessage', seq: node.readAfter, bytes: packFrames(frames.map(({ bytes }) => bytes)) });
     }
   }
 
@@ -229,7 +230,7 @@ export class MemberMachinery {
         return this.#later(node, member, () => {
           if (this.cut.has(node.pod) || this.silentStream) return null;
           const stored = this.stream.length === effect.expectedSeq;
-          if (stored) this.stream.push(effect.frame);
+          if (stored) this.stream.push(effect.frames);
           return { kind: 'published', token: effect.token, seq: stored ? this.stream.length : null };
         });
       case 'fetch':

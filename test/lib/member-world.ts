@@ -1,7 +1,8 @@
 // Several members of one cluster in one process, for tests that read like the story they tell: starts, crashes, rounds, changes, losses.
 // Not a simulator of faults at random.
+import type { Frame } from '../../sidecar/core/frame.ts';
 import type { ReadResult, SubmitResult } from '../../sidecar/core/io.ts';
-import type { Message } from '../../sidecar/core/message.ts';
+import { packFrames, type Message } from '../../sidecar/core/message.ts';
 import type { HighWaterMark, StartRound } from '../../common/report.ts';
 import { MemberMachinery } from './member-machinery.ts';
 import { MemberNode } from './member-node.ts';
@@ -95,8 +96,8 @@ export class MemberWorld extends MemberMachinery {
   }
 
   /** A message of the stream, as the test invents it. */
-  deliver(pod: string, seq: number, bytes: Uint8Array): void {
-    this.input(this.node(pod), { kind: 'streamFrame', seq, bytes });
+  deliver(pod: string, seq: number, { bytes }: Frame): void {
+    this.input(this.node(pod), { kind: 'streamMessage', seq, bytes: packFrames([bytes]) });
   }
 
   /** A person says that what this member has of its own may go. */

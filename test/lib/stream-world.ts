@@ -240,7 +240,7 @@ export class NotingReader {
   /** Sequences of the frames since the last restart. */
   get seqs(): number[] {
     const from = this.events.findLastIndex(({ kind }) => kind === 'restarted') + 1;
-    return this.events.slice(from).flatMap((event) => (event.kind === 'frame' ? [event.seq] : []));
+    return this.events.slice(from).flatMap((event) => (event.kind === 'message' ? [event.seq] : []));
   }
 
   /** Why the stream is out of reach; `''` when it is not. */
@@ -250,8 +250,8 @@ export class NotingReader {
   }
 
   text(seq: number): string {
-    const found = this.events.findLast((event) => event.kind === 'frame' && event.seq === seq);
-    return found?.kind === 'frame' ? Buffer.from(found.bytes).toString() : '';
+    const found = this.events.findLast((event) => event.kind === 'message' && event.seq === seq);
+    return found?.kind === 'message' ? Buffer.from(found.bytes).toString() : '';
   }
 
   async until(check: () => void): Promise<void> {

@@ -41,7 +41,9 @@ export function isStreamWhole(world: World): boolean {
   const { streams, oracles, hosts, swarm } = world;
   if (!swarm.judgesStream) return true;
   const leader = hosts.find(({ process }) => process?.phase === 'Leading');
-  const held = new Set(Array.from(streams.log.content?.bytes() ?? [], (bytes) => oracles.book.hashOf(bytes)));
+  const held = new Set(
+    Array.from(streams.log.content?.bytes() ?? [], (bytes) => oracles.book.framesIn(bytes).map((frame) => frame.hash)).flat(),
+  );
   const { hash = '' } = leader?.process?.control?.report().position ?? {};
   for (
     let frame = oracles.book.get(hash);

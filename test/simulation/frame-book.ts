@@ -6,7 +6,7 @@ export class FrameBook {
   readonly #byHash = new Map<string, Frame>();
   readonly #byUid = new Map<number, Frame[]>();
   readonly #claims = new Map<string, Frame>();
-  readonly #byBytes = new WeakMap<Uint8Array, Frame>();
+  readonly #byMessage = new WeakMap<Uint8Array, readonly Frame[]>();
   readonly #voters = new Map<string, readonly string[]>();
   readonly #numbers = new Map<string, number>();
   readonly #byIndex = new Map<number, Frame[]>();
@@ -23,7 +23,6 @@ export class FrameBook {
 
   /** False when it was known already. */
   add(frame: Frame): boolean {
-    this.#byBytes.set(frame.bytes, frame);
     if (this.#byHash.has(frame.hash)) return false;
     this.#numbers.set(frame.hash, this.#byHash.size);
     this.#byHash.set(frame.hash, frame);
@@ -42,9 +41,14 @@ export class FrameBook {
     return this.#byHash.get(hash);
   }
 
-  /** Of the very bytes that were published; `''` of others. */
-  hashOf(bytes: Uint8Array): string {
-    return this.#byBytes.get(bytes)?.hash ?? '';
+  addMessage(bytes: Uint8Array, frames: readonly Frame[]): void {
+    this.#byMessage.set(bytes, frames);
+    for (const frame of frames) this.add(frame);
+  }
+
+  /** Of the very bytes that were published; none of others. */
+  framesIn(message: Uint8Array): readonly Frame[] {
+    return this.#byMessage.get(message) ?? [];
   }
 
   /** The claim that opened a leadership. */

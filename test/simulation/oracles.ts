@@ -3,7 +3,9 @@
 // It never asks a program whether it behaves.
 import { compareEpochs, sameEpoch } from '../../common/position.ts';
 import type { HighWaterMark, MemberReport } from '../../common/report.ts';
-import type { Change, Frame, Precondition } from '../../sidecar/core/frame.ts';
+import { decodeFrame, type Change, type Frame, type Precondition } from '../../sidecar/core/frame.ts';
+import { unpackFrames } from '../../sidecar/core/message.ts';
+import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { AcknowledgedLog, describe, type Complaint } from './acknowledged-log.ts';
 import type { DiskRecord } from './disk-record.ts';
 import { changeAt, FrameBook } from './frame-book.ts';
@@ -50,9 +52,10 @@ export class Oracles {
     this.disks.set(pod, record);
   }
 
-  published(pod: string, kind: 'member' | 'dr', frame: Frame): void {
-    if (kind === 'dr') this.#options.complain('I4', `disaster-recovery replica ${pod} publishes frame ${describe(frame)}`);
-    this.book.add(frame);
+  published(pod: string, kind: 'member' | 'dr', message: Uint8Array): void {
+    const frames = (unpackFrames(message) ?? []).map((bytes) => decodeFrame(bytes, sha256)).filter((frame) => 'hash' in frame);
+    if (kind === 'dr') this.#options.complain('I4', `disaster-recovery replica ${pod} publishes ${frames.map(describe).join(', ')}`);
+    this.book.addMessage(message, frames);
   }
 
   /** What a member says of itself, each time that it says something new. */

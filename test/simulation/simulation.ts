@@ -108,8 +108,8 @@ function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
 
 function tellStored({ trace, scheduler, oracles }: World, seq: number, bytes: Uint8Array): void {
   if (!trace.isShown) return;
-  const frame = oracles.book.get(oracles.book.hashOf(bytes));
-  trace.say(scheduler.nowMs, 'stream', `has at ${String(seq)} ${frame === undefined ? 'what nobody made' : describe(frame)}`);
+  const frames = oracles.book.framesIn(bytes).map(describe);
+  trace.say(scheduler.nowMs, 'stream', `has at ${String(seq)} ${frames.length === 0 ? 'what nobody made' : frames.join(', ')}`);
 }
 
 async function run(world: BuiltWorld): Promise<void> {

@@ -106,7 +106,7 @@ describe('the streams of a simulated process', () => {
     streams.scheduler.resume(reader.machine);
     await streams.pass(5000);
     expect(reader.states).toEqual(['disconnected', 'connected', 'disconnected', 'connected']);
-    expect(reader.events.filter((kind) => kind === 'frame')).toHaveLength(1);
+    expect(reader.events.filter((kind) => kind === 'message')).toHaveLength(1);
   });
 
   test('a dead process hears nothing more', async () => {
@@ -129,10 +129,10 @@ describe('the streams of a simulated process', () => {
     await write();
     await streams.pass(3000);
     expect(reader.states.at(-1)).toBe('disconnected');
-    expect(reader.events).not.toContain('frame');
+    expect(reader.events).not.toContain('message');
     reader.client.heal();
     await streams.pass(3000);
-    expect(reader.events.at(-1)).toBe('frame');
+    expect(reader.events.at(-1)).toBe('message');
   });
 
   test('a reader that is stalled gets its message when the time is over', async () => {
@@ -141,9 +141,9 @@ describe('the streams of a simulated process', () => {
     reader.client.stall(8000);
     await write();
     await streams.pass(7000);
-    expect(reader.events).not.toContain('frame');
+    expect(reader.events).not.toContain('message');
     await streams.pass(2000);
-    expect(reader.events).toEqual(['frame']);
+    expect(reader.events).toEqual(['message']);
   });
 
   test('a snapshot that one stores is there for another one, also after the servers were away', async () => {

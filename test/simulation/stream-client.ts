@@ -34,9 +34,9 @@ export class StreamClient {
     const stream = createLogStream({ jetstream, stream: 'CC_sim', subject: 'cc.sim.log', mayCreate, clock, sha256, log });
     this.log = {
       ...stream,
-      publish(frame, expectedSeq, signal) {
-        oracles.published(host.pod, host.kind, frame);
-        return stream.publish(frame, expectedSeq, signal);
+      publish(message, expectedSeq, signal) {
+        oracles.published(host.pod, host.kind, message.bytes);
+        return stream.publish(message, expectedSeq, signal);
       },
     };
     this.snapshots = createSnapshotStore({

@@ -80,12 +80,12 @@ describe('what was set aside', () => {
     );
     world.crash('m-0');
     // The stream had the claim as its last message, and has lost it.
-    world.deliver('m-1', world.stream.length + 1, claim.bytes);
+    world.deliver('m-1', world.stream.length + 1, claim);
     world.clearLease();
     world.until('a member leads', () => world.leader() !== null, 20_000);
     const leading = world.member(world.leader() ?? '').log;
     expect(leading.hashAt(claim.index)).toBe(claim.hash);
-    expect(world.stream.map(({ hash }) => hash)).toContain(claim.hash);
+    expect(world.stream.flat().map(({ hash }) => hash)).toContain(claim.hash);
   });
 });
 
@@ -187,7 +187,7 @@ describe('a volume of another cluster', () => {
     const world = running();
     write(world, 3);
     for (const { pod } of world.nodes) world.crash(pod);
-    world.stream.splice(0, Infinity, ...foreignLog().map(({ frame }) => frame));
+    world.stream.splice(0, Infinity, ...foreignLog().map(({ frame }) => [frame]));
     for (const { pod } of world.nodes) world.start(pod);
     world.run(1000);
     world.openRound('m-0');

@@ -131,7 +131,7 @@ describe('the configuration', () => {
       () => new Set(configurationsInLog(world.member(world.leader() ?? 'm-0')).flatMap((disks) => disks.map(({ pod }) => pod))).size === to,
     );
     write(world, 3);
-    const sizes = new Set(world.stream.flatMap(({ configuration }) => configuration?.length ?? []));
+    const sizes = new Set(world.stream.flat().flatMap(({ configuration }) => configuration?.length ?? []));
     expect([...sizes].sort()).toEqual(Array.from({ length: Math.abs(to - from) + 1 }, (_, at) => Math.min(from, to) + at));
   });
 

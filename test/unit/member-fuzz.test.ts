@@ -67,7 +67,7 @@ function publishStrange(
 ): void {
   const end = world.member('m-1').log.position();
   const place = { epoch: end.epoch, index: end.index + 1, firstUid: end.uid + 1, prevHash: end.hash };
-  world.stream.push(encodeFrame({ ...body, ...place, ...(ofCluster ? { clusterId: 'cluster' } : {}), ...replaced }, sha256));
+  world.stream.push([encodeFrame({ ...body, ...place, ...(ofCluster ? { clusterId: 'cluster' } : {}), ...replaced }, sha256)]);
 }
 
 function expectOneChain(frames: readonly Frame[]): void {
@@ -105,7 +105,7 @@ test.each<[string, Partial<FrameBody>]>([
   const { epoch: current, index, uid, hash } = world.member('m-1').log.position();
   const { bytes: _bytes, hash: _hash, ...body } = frameAfter(null, [put('stray', 'value')], current);
   const stray = encodeFrame({ ...body, clusterId: 'cluster', index: index + 1, firstUid: uid + 1, prevHash: hash, ...wrong }, sha256);
-  world.stream.push(stray, frameAfter(stray, [put('upon', 'it')], current));
+  world.stream.push([stray], [frameAfter(stray, [put('upon', 'it')], current)]);
   world.run(3000);
   world.until('a member leads', () => world.leader() !== null);
   write(world, 3);

@@ -34,7 +34,7 @@ describe('a stream that was lost', () => {
     world.submit('m-0', 'key', 'value');
     world.run(5000);
     write(world, 1);
-    const stored = world.stream.map(({ hash }) => hash);
+    const stored = world.stream.flat().map(({ hash }) => hash);
     expect(
       world
         .node('m-0')

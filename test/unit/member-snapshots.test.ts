@@ -52,7 +52,7 @@ describe('a candidate', () => {
       member.role = {
         kind: 'candidate',
         epoch: member.promise,
-        stage: { kind: 'filling', sinceMs: world.nowMs, token: 7, index: first },
+        stage: { kind: 'filling', sinceMs: world.nowMs, token: 7, index: first, count: 0 },
         voteRounds: 1,
         claimIndex: member.log.length,
         heartbeatAtMs: world.nowMs,

@@ -47,7 +47,7 @@ const peersWith = (logs: Readonly<Record<string, readonly Frame[]>>): Peers => (
 
 const streamWith = (held: () => readonly Frame[]): LogStream => ({
   read: (onEvent) => {
-    setImmediate(() => held().forEach(({ bytes }, at) => onEvent({ kind: 'frame', seq: at + 1, bytes })));
+    setImmediate(() => held().forEach(({ bytes }, at) => onEvent({ kind: 'message', seq: at + 1, bytes: packFrames([bytes]) })));
   },
   lastSeq: () => Promise.reject(new Error('not asked')),
   publish: () => Promise.reject(new Error('not asked')),
