@@ -2,16 +2,15 @@
 // It decides nothing about the protocol. One instance lives as long as the process; a reload builds the core anew from the journal.
 import type { Logger } from 'pino';
 import { isAppError } from '../common/errors.ts';
-import { limits, type Change, type Frame } from './core/frame.ts';
+import type { Change, Frame } from './core/frame.ts';
 import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
 import { decodeMessage, encodeJson, packFrames } from './core/message.ts';
-import { fetchFrames, locateEnd } from './peer-calls.ts';
-import { receiveSnapshot } from './snapshot-exchange.ts';
+import { runErrand } from './errand.ts';
 import { carryOver, type Member, type MemberConfig } from './core/state.ts';
 import type { ArchivedTail, Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
-import { checkpointAndCompact, instantOf, recoverMember, renewMember } from './recovery.ts';
+import { instantOf, recoverMember, renewMember } from './recovery.ts';
 import { StatusBoard } from './status-board.ts';
 
 export const tickMs = 50;
@@ -154,34 +153,10 @@ export class Runtime {
         return this.#persist(effect);
       case 'readStream':
         return this.#readStream();
-      case 'askLastSeq':
-        return this.#settle(this.#ports.stream.lastSeq(), (seq) => ({ kind: 'lastSeq', token: effect.token, seq }));
       case 'publish':
         return this.#publish(effect.token, effect.frames, effect.expectedSeq);
       case 'abortPublish':
         return this.#publishing?.abort();
-      case 'fetch':
-        return this.#settle(fetchFrames(peers, effect.from, effect.fromIndex), (some) => ({
-          kind: 'fetched',
-          token: effect.token,
-          frames: some ?? [],
-        }));
-      case 'load':
-        return this.#load(effect.token, effect.fromIndex);
-      case 'locate':
-        return this.#settle(locateEnd(peers, effect.leader, effect.index), (end) => ({ kind: 'located', token: effect.token, end }));
-      case 'checkpoint':
-        return this.#settle(checkpointAndCompact(this.#ports.journal, effect.index), (done) => ({
-          kind: 'checkpointed',
-          token: effect.token,
-          done,
-        }));
-      case 'fetchSnapshot':
-        return this.#settle(receiveSnapshot(this.#ports.journal, peers, effect.from), (received) => ({
-          kind: 'snapshotFetched',
-          token: effect.token,
-          received,
-        }));
       case 'installSnapshot':
         return this.#reload('a snapshot takes the place of the log', 0, effect.id);
       case 'send':
@@ -201,6 +176,13 @@ export class Runtime {
       case 'note':
         log[effect.level](effect.fields, effect.message);
         return;
+      case 'askLastSeq':
+      case 'fetch':
+      case 'load':
+      case 'locate':
+      case 'checkpoint':
+      case 'fetchSnapshot':
+        return runErrand(effect, this.#ports, (work, toInput) => this.#settle(work, toInput));
     }
   }
 
@@ -264,14 +246,6 @@ export class Runtime {
       if (this.#publishing === controller) this.#publishing = null;
       return { kind: 'published', token, seq: outcome?.kind === 'stored' ? outcome.seq : null };
     });
-  }
-
-  #load(token: number, fromIndex: number): void {
-    this.#settle(this.#ports.journal.read(fromIndex, limits.messageBytes), (frames) => ({
-      kind: 'loaded',
-      token,
-      frames: (frames ?? []).map(({ frame }) => frame),
-    }));
   }
 
   /** Everybody who waits is told that the outcome is unknown; then the core begins anew with what the disk has. */

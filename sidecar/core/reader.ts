@@ -36,8 +36,6 @@ export function onStreamRestarted(m: Member): void {
   if (m.refusal?.reason === 'ForeignStream') m.refusal = null;
 }
 
-type FrameOutcome = 'known' | 'appended' | 'setAside' | 'foreign';
-
 /** One message of the stream, in order. */
 export function onStreamMessage(m: Member, seq: number, bytes: Uint8Array): void {
   // What this member stored itself may be ahead of what is read back: only a restart leads back.
@@ -48,11 +46,11 @@ export function onStreamMessage(m: Member, seq: number, bytes: Uint8Array): void
   for (const frame of frames ?? []) if (!m.reloading) onStreamFrame(m, seq, frame);
 }
 
-function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameOutcome {
+function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): void {
   const frame = decodeFrame(bytes, m.config.sha256);
   if ('error' in frame) {
     note(m, 'error', 'stream holds what is no frame', { seq, error: frame.error });
-    return 'foreign';
+    return;
   }
   const clusterId = clusterIdOf(m);
   if (clusterId !== '' && frame.clusterId !== clusterId) {
@@ -60,33 +58,32 @@ function onStreamFrame(m: Member, seq: number, bytes: Uint8Array): FrameOutcome 
       reason: 'ForeignStream',
       message: `the stream holds the log of another cluster (${frame.clusterId}, this one is ${clusterId}): delete the stream CC_<namespace>_<name> in NATS, or bring back the volumes that belong to it`,
     };
-    return 'foreign';
+    return;
   }
   sawEpoch(m, frame.epoch);
-  return accept(m, frame, seq);
+  accept(m, frame, seq);
 }
 
 /** The reading rules, in the order of the design. */
-function accept(m: Member, frame: Frame, seq: number): FrameOutcome {
+function accept(m: Member, frame: Frame, seq: number): void {
   if (m.log.holds(frame)) {
     m.log.markStored(frame.index, seq);
-    return 'known';
+    return;
   }
   if (!mayFollow(m, frame)) {
     // Not followed now; kept, since it may be an ancestor of what is followed later, or what a candidate takes over.
     setAside(m, frame, seq);
     assemble(m);
-    return 'setAside';
+    return;
   }
   if (m.log.continues(frame)) {
     takeOver(m, m.log.length, [{ frame, seq }]);
     appendChildren(m);
-    return 'appended';
+    return;
   }
   setAside(m, frame, seq);
   const end = endOf(frame);
   if (m.reader.target === null || isMoreAdvanced(end, m.reader.target)) seek(m, end);
-  return 'setAside';
 }
 
 const mayFollow = (m: Member, frame: Frame): boolean => !isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0;

@@ -59,36 +59,6 @@ describe('a candidate', () => {
   });
 });
 
-describe('what was set aside', () => {
-  test('is not taken to stand in the stream when its end was lost meanwhile: who takes it over fills it in (I2)', () => {
-    const world = running();
-    write(world, 3);
-    world.until('all agree', () => agree(world));
-    const { log, promise } = world.member('m-1');
-    const clusterId = log.clusterId ?? '';
-    const end = log.position();
-    const epochOf = (above: number) => ({ generation: promise.generation, number: promise.number + above, nonce: `n-${String(above)}` });
-    // It has voted for somebody who is gone, so that it does not follow the claim that comes before that one's.
-    const request = { kind: 'voteRequest', from: 'm-2', clusterId, epoch: epochOf(2), position: end } as const;
-    world.tell('m-1', request);
-    const claim = encodeFrame(
-      {
-        ...{ version: 1, kind: 'claim', clusterId, epoch: epochOf(1), index: end.index + 1, firstUid: end.uid + 1 },
-        ...{ prevHash: end.hash, timeMs: 0, acknowledgedIndex: end.index, changes: [] },
-      },
-      sha256,
-    );
-    world.crash('m-0');
-    // The stream had the claim as its last message, and has lost it.
-    world.deliver('m-1', world.stream.length + 1, claim);
-    world.clearLease();
-    world.until('a member leads', () => world.leader() !== null, 20_000);
-    const leading = world.member(world.leader() ?? '').log;
-    expect(leading.hashAt(claim.index)).toBe(claim.hash);
-    expect(world.stream.flat().map(({ hash }) => hash)).toContain(claim.hash);
-  });
-});
-
 describe('a member that is further behind than it can hold', () => {
   /** More than fit into `orphanBytes`. */
   const largeChanges = 110;

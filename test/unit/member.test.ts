@@ -1,7 +1,5 @@
 // The core as a whole: several members tell the stories of start, fail-over, hand-over and return.
 import { describe, expect, test } from '@jest/globals';
-import { limits } from '../../sidecar/core/frame.ts';
-import { packFrames } from '../../sidecar/core/message.ts';
 import { MemberWorld } from '../lib/member-world.ts';
 import { agree, running, write } from '../lib/member-stories.ts';
 
@@ -207,27 +205,6 @@ describe('the stream loses messages', () => {
     write2(world);
     world.until('all agree', () => agree(world));
     expect(new Set(world.stream.flat().map(({ hash }) => hash)).size).toBe(world.member('m-0').log.length);
-  });
-
-  test.each([
-    ['many small frames in one message', 30, 100, 1],
-    ['as many large ones as a message takes', 5, 400_000, 3],
-  ])('it is filled with %s', (_, changes, valueBytes, messages) => {
-    const world = running();
-    for (let at = 0; at < changes; at += 1) {
-      const answer = world.submit('m-0', `key-${String(at)}`, 'x'.repeat(valueBytes));
-      world.until('it is acknowledged', () => answer()?.kind === 'committed');
-    }
-    const { length } = world.member('m-0').log;
-    world.loseStreamAfter(0);
-    world.until('a member leads', () => world.leader() !== null);
-    const [claim, ...filled] = world.stream;
-    expect([claim?.length, filled.length, filled.flat().map(({ index }) => index)]).toEqual([
-      1,
-      messages,
-      Array.from({ length }, (__, at) => at + 1),
-    ]);
-    for (const frames of filled) expect(packFrames(frames.map(({ bytes }) => bytes)).length).toBeLessThanOrEqual(limits.messageBytes);
   });
 
   test('members whose volumes are all lost are rebuilt from the stream (I2)', () => {
