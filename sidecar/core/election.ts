@@ -10,6 +10,7 @@ import { readAgain, startReading, seek, takeOverBest } from './reader.ts';
 import { belowMark, seekBetterPeer } from './high-water-mark.ts';
 import { coreLimits } from './limits.ts';
 import { isPromisedByAll, unvotedRound } from './eligibility.ts';
+import { snapshotGiver } from './snapshot-transfer.ts';
 import { isKnown, isQuorum, reachedByQuorum, standingsUnder } from './quorum.ts';
 import type { Candidate } from './role.ts';
 import { isEligible } from './eligibility.ts';
@@ -107,7 +108,7 @@ function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate
   if (unvoted?.claim === 'recovery' && !isPromisedByAll(m, unvoted)) return;
   // Who was told to lead with its own log takes nothing over (K10).
   if (unvoted?.claim !== 'forced') takeOverBest(m);
-  if (m.persisting.size > 0 || m.reloading) return;
+  if (m.persisting.size > 0 || m.reloading || (unvoted?.claim === 'recovery' && snapshotGiver(m) !== null)) return;
   if (m.refusal?.reason === 'ForeignStream') return stepDown(m, m.refusal.message);
   if (belowMark(m) !== null && seekBetterPeer(m)) return;
   if (refuseBelowMark(m)) return;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import type { StreamEvent } from '../../sidecar/ports.ts';
-import { frameAfter, put } from '../lib/sample-frames.ts';
+import { frameAfter, originNamed, put } from '../lib/sample-frames.ts';
 import { Chance } from './chance.ts';
 import { Network } from './network.ts';
 import { Oracles } from './oracles.ts';
@@ -152,12 +152,17 @@ describe('the streams of a simulated process', () => {
     const streams = new Streams();
     const [first, second] = [streams.process(), streams.process()];
     await streams.pass(1000);
-    await streams.get(first.client.snapshots.put('name', 6, chunks(), never));
+    await streams.get(first.client.snapshots.put({ id: 'name', totalBytes: 6, origin: originNamed('name') }, chunks(), never));
     streams.servers.stop();
     await streams.pass(1000);
     streams.servers.start();
     await streams.pass(1000);
-    expect(await streams.get(second.client.snapshots.latest())).toEqual({ id: 'name', totalBytes: 6, chunks: 2 });
+    expect(await streams.get(second.client.snapshots.latest())).toEqual({
+      id: 'name',
+      totalBytes: 6,
+      origin: originNamed('name'),
+      chunks: 2,
+    });
     expect(await streams.get(second.client.snapshots.read('name', 1))).toEqual(Buffer.from('two'));
   });
 

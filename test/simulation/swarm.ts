@@ -65,6 +65,8 @@ export interface Swarm {
   readonly timings: LeaseTimings;
   readonly segmentBytes: number;
   readonly checkpointBytes: number;
+  readonly upkeepMs: number;
+  readonly retainedFrames: number;
   readonly network: {
     readonly minMs: number;
     readonly maxMs: number;
@@ -124,6 +126,8 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     timings: chance.pick(electionTimings),
     segmentBytes: chance.pick([1024, 4096, 65_536]),
     checkpointBytes: chance.pick([1000, 3000, 10_000, 1_000_000]),
+    retainedFrames: chance.pick([0, 3, 30]),
+    upkeepMs: chance.pick([1000, 3000, 10_000]),
     network: {
       minMs: 0.2,
       maxMs: chance.pick([1, 5, 50]),
