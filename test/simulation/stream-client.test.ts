@@ -49,7 +49,8 @@ class Streams {
       after: (ms: number, run: () => void) => scheduler.after(ms, 'timer', { machine, life }, run),
       nonce: () => chance.nonce(),
     };
-    const client = new StreamClient({ streams: servers, oracles, chance }, { pod: 'm-0', kind: 'member', natsReachable: true }, clock, log);
+    const world = { streams: servers, oracles, chance, counts: new Map<string, number>() };
+    const client = new StreamClient(world, { pod: 'm-0', kind: 'member', natsReachable: true }, clock, log);
     const events: StreamEvent['kind'][] = [];
     const states: string[] = [];
     client.onState(({ kind }) => states.push(kind));
