@@ -2,24 +2,31 @@
 // It decides nothing, and knows nothing of an answer's place in the order of inputs: that is the runtime's matter.
 import { limits } from './core/frame.ts';
 import type { Effect, Input } from './core/io.ts';
+import type { SnapshotGiver } from './core/snapshot-transfer.ts';
 import { fetchFrames, locateEnd } from './peer-calls.ts';
-import type { Journal, LogStream, Peers } from './ports.ts';
+import type { Journal, LogStream, Peers, SnapshotStore } from './ports.ts';
 import { checkpointAndCompact } from './recovery.ts';
-import { receiveSnapshot } from './snapshot-exchange.ts';
+import { receiveSnapshot, snapshotsInNats, snapshotsOfPeer, type SnapshotSource } from './snapshot-exchange.ts';
 
 export interface ErrandPorts {
   readonly journal: Journal;
   readonly stream: LogStream;
   readonly peers: Peers;
+  readonly snapshots: SnapshotStore;
 }
 
-export type Errand = Extract<Effect, { kind: 'askLastSeq' | 'fetch' | 'load' | 'locate' | 'checkpoint' | 'fetchSnapshot' }>;
+export type Errand = Extract<
+  Effect,
+  { kind: 'askLastSeq' | 'fetch' | 'load' | 'locate' | 'checkpoint' | 'fetchSnapshot' | 'findSnapshot' | 'purgeStream' }
+>;
 
 /** Waits for `work` and gives the input that is made of its result; of `null` when an operating failure was the end of it. */
 export type Settle = <T>(work: Promise<T>, toInput: (result: T | null) => Input) => void;
 
-export function runErrand(effect: Errand, { journal, stream, peers }: ErrandPorts, settle: Settle): void {
+export function runErrand(effect: Errand, { journal, stream, peers, snapshots }: ErrandPorts, settle: Settle): void {
   const { token } = effect;
+  const giverOf = (from: SnapshotGiver): SnapshotSource =>
+    from.kind === 'nats' ? snapshotsInNats(snapshots) : snapshotsOfPeer(peers, from.pod);
   switch (effect.kind) {
     case 'askLastSeq':
       return settle(stream.lastSeq(), (seq) => ({ kind: 'lastSeq', token, seq }));
@@ -36,6 +43,13 @@ export function runErrand(effect: Errand, { journal, stream, peers }: ErrandPort
     case 'checkpoint':
       return settle(checkpointAndCompact(journal, effect.index), (done) => ({ kind: 'checkpointed', token, done }));
     case 'fetchSnapshot':
-      return settle(receiveSnapshot(journal, peers, effect.from), (received) => ({ kind: 'snapshotFetched', token, received }));
+      return settle(receiveSnapshot(journal, giverOf(effect.from)), (received) => ({ kind: 'snapshotFetched', token, received }));
+    case 'purgeStream':
+      return settle(stream.purge(effect.beforeSeq), (outcome) => ({ kind: 'purged', token, done: outcome?.kind === 'purged' }));
+    case 'findSnapshot':
+      return settle(
+        snapshots.latest().then((newest) => ({ origin: newest?.origin ?? null })),
+        (found) => ({ kind: 'snapshotFound', token, found }),
+      );
   }
 }

@@ -1,7 +1,7 @@
 // The sidecar: wires the adapters to the runtime, serves the Process API, and ends in order. Nothing is decided here.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { leaderLeaseName, logSubject, podHost, streamName } from '../common/names.ts';
+import { leaderLeaseName, logSubject, podHost, snapshotStreamName, snapshotSubjects, streamName } from '../common/names.ts';
 import { isAppError } from '../common/errors.ts';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
@@ -22,6 +22,7 @@ import { connectNats } from './stream/connection.ts';
 import { createJetStream } from './stream/jetstream.ts';
 import { createLogStream } from './stream/log-stream.ts';
 import { createPeers } from './stream/peers.ts';
+import { createSnapshotStore } from './stream/snapshot-store.ts';
 
 const closeTimeoutMs = 5000;
 
@@ -87,6 +88,18 @@ const stream = createLogStream({
   sha256,
   log,
 });
+const subjects = snapshotSubjects(config.namespace, config.cluster);
+const snapshots = createSnapshotStore({
+  jetstream: createJetStream(link, {
+    name: snapshotStreamName(config.namespace, config.cluster),
+    subjects,
+    replicas: config.nats.replicas,
+  }),
+  subjects,
+  clock: systemClock,
+  sha256,
+  log,
+});
 const peers = createPeers({ link, namespace: config.namespace, cluster: config.cluster, pod: config.pod, log });
 const lease =
   config.kind === 'dr'
@@ -110,7 +123,7 @@ const others = (): string[] => order.filter((pod) => pod !== config.pod);
 await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, log });
 
 const runtime = await Runtime.create(
-  { journal, stream, peers, lease, ownPod, clock: systemClock, crash: die, log },
+  { journal, stream, snapshots, peers, lease, ownPod, clock: systemClock, crash: die, log },
   {
     member: {
       pod: config.pod,
@@ -121,6 +134,8 @@ const runtime = await Runtime.create(
       divergedMember: config.divergedMember,
       timings: config.election,
       checkpointBytes: coreLimits.checkpointBytes,
+      upkeepMs: coreLimits.upkeepMs,
+      retainedFrames: coreLimits.retainedFrames,
       sha256,
     },
     address,
@@ -154,6 +169,7 @@ shutDown = async (signal) => {
   ownPod.close();
   await server.close();
   stream.close();
+  snapshots.close();
   await link.close();
   await journal.close();
   process.exit(0);

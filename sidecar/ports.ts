@@ -5,7 +5,7 @@ import type { MemberReport, StartRound } from '../common/report.ts';
 import type { PodRole } from '../common/names.ts';
 import type { Frame } from './core/frame.ts';
 import type { DiskRecord, HardState } from './core/hard-state.ts';
-import type { EpochSpan, SnapshotHead, StateRecord } from './core/snapshot.ts';
+import type { EpochSpan, SnapshotHead, SnapshotOrigin, StateRecord } from './core/snapshot.ts';
 
 /** Time and chance, so that a simulation can give its own. */
 export interface Clock {
@@ -174,9 +174,14 @@ export interface LogStream {
   purge(beforeSeq: number): Promise<PurgeOutcome>;
 }
 
-export interface StoredSnapshot {
+/** A snapshot that is to be stored in NATS. */
+export interface SnapshotToStore {
   readonly id: string;
   readonly totalBytes: number;
+  readonly origin: SnapshotOrigin;
+}
+
+export interface StoredSnapshot extends SnapshotToStore {
   /** How many chunks it is made of, numbered from 0. */
   readonly chunks: number;
 }
@@ -188,7 +193,7 @@ export interface SnapshotStore {
    * that are put at one time one is stored at most, and the other calls reject. Waits for a server that is away until `signal` aborts, and rejects
    * then; what is half written is removed by the next `put`, which also removes all but the newest whole one.
    */
-  put(id: string, totalBytes: number, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+  put(snapshot: SnapshotToStore, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
   /** The newest one, `null` when there is none. */
   latest(): Promise<StoredSnapshot | null>;
   /** The bytes of one chunk, verified; `null` when it is not there, or not any more, or damaged. */

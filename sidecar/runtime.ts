@@ -7,8 +7,9 @@ import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
 import { decodeMessage, encodeJson, packFrames } from './core/message.ts';
 import { runErrand } from './errand.ts';
+import { storeSnapshot } from './snapshot-exchange.ts';
 import { carryOver, type Member, type MemberConfig } from './core/state.ts';
-import type { ArchivedTail, Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, StreamEvent } from './ports.ts';
+import type { ArchivedTail, Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, SnapshotStore, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
 import { instantOf, recoverMember, renewMember } from './recovery.ts';
 import { StatusBoard } from './status-board.ts';
@@ -19,6 +20,7 @@ const reloadDelayMs = 1000;
 export interface RuntimePorts {
   readonly journal: Journal;
   readonly stream: LogStream;
+  readonly snapshots: SnapshotStore;
   readonly peers: Peers;
   /** `null` for a DR replica: it may not touch the leader Lease at all (I4). */
   readonly lease: LeaderLease | null;
@@ -47,6 +49,7 @@ export class Runtime {
   readonly #reads = new Callers<ReadResult>();
   readonly #board: StatusBoard;
   #publishing: AbortController | null = null;
+  #storing: AbortController | null = null;
   #readerGeneration = 0;
   /** Settles when all that was given to the journal is durable or refused. */
   #journalDrained: Promise<void> = Promise.resolve();
@@ -93,6 +96,7 @@ export class Runtime {
   stop(): void {
     this.#cancelTick();
     this.#publishing?.abort();
+    this.#storing?.abort();
   }
 
   #tickLater(): void {
@@ -157,6 +161,10 @@ export class Runtime {
         return this.#publish(effect.token, effect.frames, effect.expectedSeq);
       case 'abortPublish':
         return this.#publishing?.abort();
+      case 'storeSnapshot':
+        return this.#storeSnapshot(effect.token);
+      case 'abortStoring':
+        return this.#storing?.abort();
       case 'installSnapshot':
         return this.#reload('a snapshot takes the place of the log', 0, effect.id);
       case 'send':
@@ -182,6 +190,8 @@ export class Runtime {
       case 'locate':
       case 'checkpoint':
       case 'fetchSnapshot':
+      case 'findSnapshot':
+      case 'purgeStream':
         return runErrand(effect, this.#ports, (work, toInput) => this.#settle(work, toInput));
     }
   }
@@ -248,12 +258,19 @@ export class Runtime {
     });
   }
 
+  #storeSnapshot(token: number): void {
+    const { journal, snapshots } = this.#ports;
+    this.#storing = new AbortController();
+    this.#settle(storeSnapshot(journal, snapshots, this.#storing.signal), (origin) => ({ kind: 'snapshotStored', token, origin }));
+  }
+
   /** Everybody who waits is told that the outcome is unknown; then the core begins anew with what the disk has. */
   #reload(reason: string, delayMs: number, snapshot: string | null = null): void {
     this.#ports.log.warn({ reason }, 'reloads from the journal');
     const old = this.#member;
     old.reloading = true;
     this.#publishing?.abort();
+    this.#storing?.abort();
     this.#submissions.answerAll({ kind: 'refused', code: 'outcome_unknown', detail: 'this member reloads its journal' });
     this.#reads.answerAll({ kind: 'refused', code: 'no_leader', detail: 'this member reloads its journal' });
     this.#ports.clock.after(delayMs, () => {

@@ -1,7 +1,7 @@
 // Winning leadership: read to the end, promise, votes, claim, fill, confirm (design: "Leading"). Safety rests on the votes alone (I3):
 // the Lease only says who should try. What a leader does is in `leadership.ts`.
 import { compareEpochs, sameEpoch } from '../../common/position.ts';
-import { fillFrom, onFilled } from './filling.ts';
+import { fill, onFilled } from './filling.ts';
 import { encodeFrame } from './frame.ts';
 import { releaseLease, turnMs } from './turn.ts';
 import { sendHeartbeat } from './heartbeat.ts';
@@ -11,6 +11,7 @@ import { readAgain, startReading, seek, takeOverBest } from './reader.ts';
 import { belowMark, seekBetterPeer } from './high-water-mark.ts';
 import { coreLimits } from './limits.ts';
 import { isPromisedByAll, unvotedRound } from './eligibility.ts';
+import { snapshotGiver } from './snapshot-transfer.ts';
 import { isKnown, isQuorum, reachedByQuorum, standingsUnder } from './quorum.ts';
 import type { Candidate } from './role.ts';
 import { isEligible } from './eligibility.ts';
@@ -108,7 +109,7 @@ function finishReading(m: Member, candidate: Candidate, stage: Extract<Candidate
   if (unvoted?.claim === 'recovery' && !isPromisedByAll(m, unvoted)) return;
   // Who was told to lead with its own log takes nothing over (K10).
   if (unvoted?.claim !== 'forced') takeOverBest(m);
-  if (m.persisting.size > 0 || m.reloading) return;
+  if (m.persisting.size > 0 || m.reloading || (unvoted?.claim === 'recovery' && snapshotGiver(m) !== null)) return;
   if (m.refusal?.reason === 'ForeignStream') return stepDown(m, m.refusal.message);
   if (belowMark(m) !== null && seekBetterPeer(m)) return;
   if (refuseBelowMark(m)) return;
@@ -220,7 +221,7 @@ export function onCandidatePublished(m: Member, candidate: Candidate, token: num
     }
     candidate.claimIndex = stage.frame.index;
     sendHeartbeat(m, candidate);
-    fillFrom(m, candidate, 1);
+    fill(m, candidate);
   } else onFilled(m, candidate, stage, seq);
 }
 

@@ -1,14 +1,33 @@
-// A candidate fills the stream with every frame of its log that the stream is not known to hold, before it opens: the stream is a second copy (I2).
+// A candidate fills the stream with every frame of its log that the stream is not known to hold, and no snapshot in NATS, before it opens: together they
+// are a second copy (I2).
 // Many frames go in one message: of a stream that was lost whole, one frame at a time would keep everybody waiting for minutes.
 import { limits, type Frame } from './frame.ts';
 import { packedBytes } from './message.ts';
 import type { Candidate, CandidateStage } from './role.ts';
+import type { SnapshotFound } from './snapshot-storing.ts';
 import { newToken, type Member } from './state.ts';
 
 type Filling = Extract<CandidateStage, { kind: 'filling' }>;
 
+/** What a snapshot that is whole in NATS holds need not be in the stream: where a purge took it, it is not filled in again. */
+export function fill(m: Member, candidate: Candidate): void {
+  if (m.log.firstNotStored(1) === 0) return fillFrom(m, candidate, 1);
+  const token = newToken(m);
+  candidate.stage = { kind: 'filling', sinceMs: m.now.nowMs, token, index: 1, count: 0 };
+  m.effects.push({ kind: 'findSnapshot', token });
+}
+
+/** `null`: NATS did not answer. */
+export function onFillFloor(m: Member, token: number, found: SnapshotFound | null): void {
+  const { role } = m;
+  if (role.kind !== 'candidate' || role.stage.kind !== 'filling' || role.stage.token !== token) return;
+  const origin = found?.origin ?? null;
+  const isOfThisLog = origin !== null && origin.clusterId === m.log.clusterId && m.log.holds(origin.position);
+  fillFrom(m, role, isOfThisLog ? origin.position.index + 1 : 1);
+}
+
 /** Looks for the first frame from `index` on that the stream lacks, and has the journal give it; when there is none, the claim is to be confirmed. */
-export function fillFrom(m: Member, candidate: Candidate, index: number): void {
+function fillFrom(m: Member, candidate: Candidate, index: number): void {
   const first = m.log.firstNotStored(index);
   if (first === 0) {
     candidate.stage = { kind: 'confirming', sinceMs: m.now.nowMs };

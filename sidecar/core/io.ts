@@ -5,7 +5,9 @@ import type { Change, Frame } from './frame.ts';
 import type { LeaseRecord } from './lease.ts';
 import type { LocatedEnd, Message } from './message.ts';
 import type { DiskRecord, HardState } from './hard-state.ts';
-import type { SnapshotHead } from './snapshot.ts';
+import type { SnapshotOrigin } from './snapshot.ts';
+import type { SnapshotFound } from './snapshot-storing.ts';
+import type { ReceivedSnapshot, SnapshotGiver } from './snapshot-transfer.ts';
 
 /** A frame and its sequence in the stream; 0 when the stream is not known to have it. */
 export interface SequencedFrame {
@@ -54,11 +56,11 @@ export type Input =
   | { readonly kind: 'located'; readonly token: number; readonly end: LocatedEnd | null }
   /** `index` of the checkpoint and the first index that the log still has; `null` when none could be made. */
   | { readonly kind: 'checkpointed'; readonly token: number; readonly done: { readonly index: number; readonly firstIndex: number } | null }
-  | {
-      readonly kind: 'snapshotFetched';
-      readonly token: number;
-      readonly received: { readonly id: string; readonly head: SnapshotHead } | null;
-    }
+  | { readonly kind: 'snapshotFetched'; readonly token: number; readonly received: ReceivedSnapshot | null }
+  | { readonly kind: 'snapshotFound'; readonly token: number; readonly found: SnapshotFound | null }
+  /** What is stored whole now; `null` when that failed. */
+  | { readonly kind: 'snapshotStored'; readonly token: number; readonly origin: SnapshotOrigin | null }
+  | { readonly kind: 'purged'; readonly token: number; readonly done: boolean }
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'submit'; readonly id: number; readonly change: Change; readonly bytes: number }
   | { readonly kind: 'read'; readonly id: number }
@@ -89,10 +91,18 @@ export type Effect =
   | { readonly kind: 'locate'; readonly token: number; readonly leader: string; readonly index: number }
   /** → `checkpointed`: makes a checkpoint at frame `index`, and removes what two of them make needless. */
   | { readonly kind: 'checkpoint'; readonly token: number; readonly index: number }
-  /** → `snapshotFetched`: has the newest snapshot of a peer on the disk, whole. */
-  | { readonly kind: 'fetchSnapshot'; readonly token: number; readonly from: string }
+  /** → `snapshotFetched`: has the newest snapshot of a member, or of NATS, on the disk, whole. */
+  | { readonly kind: 'fetchSnapshot'; readonly token: number; readonly from: SnapshotGiver }
   /** Puts a fetched snapshot in the place of the log, after the steps persisted so far, and builds the member anew from its journal. */
   | { readonly kind: 'installSnapshot'; readonly id: string }
+  /** → `snapshotFound`: the newest snapshot that is whole in NATS, `null` when NATS did not answer. */
+  | { readonly kind: 'findSnapshot'; readonly token: number }
+  /** → `snapshotStored`: puts the newest checkpoint into NATS. At most one is under way. */
+  | { readonly kind: 'storeSnapshot'; readonly token: number }
+  /** → `purged`: gives up the messages of the stream below `beforeSeq`, unless another message stands now where this member read last. */
+  | { readonly kind: 'purgeStream'; readonly token: number; readonly beforeSeq: number }
+  /** Gives up what is being stored: its outcome no longer matters. */
+  | { readonly kind: 'abortStoring' }
   | { readonly kind: 'send'; readonly to: string; readonly message: Message }
   /** → `leaseWritten`. */
   | { readonly kind: 'writeLease'; readonly holder: string; readonly version: string }

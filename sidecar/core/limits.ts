@@ -25,6 +25,12 @@ export const coreLimits = Object.freeze({
   checkpointBytes: 64 * 1024 * 1024,
   /** Between attempts to make a checkpoint. */
   checkpointRetryMs: 10_000,
+  /** Between two looks of a leader at what NATS keeps: so often, at most, a snapshot is stored there. */
+  upkeepMs: 120_000,
+  /** Frames that the stream keeps below what all who read it have. */
+  retainedFrames: 10_000,
+  /** Readers of the stream beside the members whose place a leader remembers. */
+  knownReplicas: 16,
   /** A reader gets so long to find out that the message at its place is gone. */
   lookAgainMs: 1000,
   submitTimeoutMs: 10_000,
@@ -40,6 +46,8 @@ export const coreLimits = Object.freeze({
   voterLagFrames: 64,
   /** Each peer is asked this often for frames that nobody sends, before they are no longer waited for. */
   fetchRounds: 2,
+  /** When NATS has no snapshot that helps, it is not asked again for so long. */
+  natsSnapshotRetryMs: 10_000,
   orphanFrames: 4096,
   orphanBytes: 64 * 1024 * 1024,
 });

@@ -159,6 +159,12 @@ export class Log {
     return 0;
   }
 
+  /** The lowest sequence at which the stream holds a frame from `index` on, all of which must be known to be in it; 0 when not, or when there is none. A claim stands before what was filled in behind it. */
+  lowestSeqFrom(index: number): number {
+    const seqs = this.#entries.slice(index - 1 - this.#base.index).map(({ seq }) => seq);
+    return seqs.reduce((lowest, seq) => Math.min(lowest, seq), seqs[0] ?? 0);
+  }
+
   #at(index: number): Entry | undefined {
     return this.#entries[index - this.#base.index - 1];
   }

@@ -2,7 +2,7 @@
 // The same code runs in production and in simulation; order of effects is the order in which they must begin.
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { campaign, onCandidatePublished, onLastSeq, onVoteAnswer, progress, stepDown, tickCandidate } from './election.ts';
-import { onLoaded } from './filling.ts';
+import { onFillFloor, onLoaded } from './filling.ts';
 import type { Effect, Input, Instant } from './io.ts';
 import { discardLocal, judge, onForeign, onLocated } from './joining.ts';
 import { advance, onPublished, onSubmit, tickLeader } from './leadership.ts';
@@ -11,8 +11,10 @@ import type { Message, MessageOf } from './message.ts';
 import { assemble, onFetched, onStreamMessage, onStreamRestarted, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { checkpointWhenDue, onCheckpointed } from './checkpointing.ts';
+import { onPurged, onReplicaReport } from './purging.ts';
 import { promiseGeneration } from './generation.ts';
-import { fetchSnapshotWhenNeeded, onSnapshotFetched } from './snapshot-transfer.ts';
+import { onSnapshotFound, onSnapshotStored, storeSnapshotWhenDue } from './snapshot-storing.ts';
+import { fetchSnapshotWhenNeeded, onSnapshotFetched, onSnapshotOffered } from './snapshot-transfer.ts';
 import { onRecorded, onReported } from './own-disk.ts';
 import { isKnown } from './quorum.ts';
 import { onVoteRequest } from './vote.ts';
@@ -30,6 +32,7 @@ export function step(m: Member, input: Input, now: Instant): Effect[] {
     progress(m);
     settle(m);
     checkpointWhenDue(m);
+    storeSnapshotWhenDue(m);
   }
   return m.effects;
 }
@@ -94,6 +97,14 @@ function dispatch(m: Member, input: Input): void {
       return onCheckpointed(m, input.token, input.done);
     case 'snapshotFetched':
       return onSnapshotFetched(m, input.token, input.received);
+    case 'snapshotFound':
+      onSnapshotOffered(m, input.token, input.found);
+      onFillFloor(m, input.token, input.found);
+      return onSnapshotFound(m, input.token, input.found);
+    case 'snapshotStored':
+      return onSnapshotStored(m, input.token, input.origin);
+    case 'purged':
+      return onPurged(m, input.token, input.done);
     case 'message':
       return onMessage(m, input.message);
     case 'submit':
@@ -222,7 +233,8 @@ function onMessage(m: Member, message: Message): void {
 
 function onReport(m: Member, report: MessageOf<'report'>): void {
   sawEpoch(m, report.promise);
-  if (!isKnown(m, report.from) || report.from === m.config.pod) return;
+  if (report.from === m.config.pod) return;
+  if (!isKnown(m, report.from)) return onReplicaReport(m, report);
   const known = m.peers.get(report.from)?.report;
   // Rounds are counted anew in each leadership: what confirmed one of an earlier confirms nothing now (I9).
   const same = known?.identity === report.identity && sameEpoch(known.promise, report.promise);
@@ -256,5 +268,5 @@ function onHeartbeat(m: Member, beat: MessageOf<'heartbeat'>): void {
     if (m.log.holds(acknowledged)) acknowledge(m, acknowledged.index);
   }
   if (m.join.kind !== 'running') judge(m);
-  if (isElectable(m)) m.effects.push({ kind: 'send', to: beat.from, message: ownReport(m, beat.round) });
+  m.effects.push({ kind: 'send', to: beat.from, message: ownReport(m, beat.round) });
 }

@@ -5,7 +5,7 @@ import { compareEpochs, sameEpoch, type Position } from '../../common/position.t
 import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
 import { unpackFrames } from './message.ts';
-import { snapshotSource } from './snapshot-transfer.ts';
+import { snapshotGiver } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
 /** Begins to read at the first message. What an earlier reading found may have been of another stream, or of an end that is lost (ADR 14). */
@@ -197,20 +197,24 @@ function takeOverNearest(m: Member): boolean {
 function fetchMissing(m: Member, lacking: number): void {
   const { reader } = m;
   // The journal sets the pace: no more is asked for before it has what came.
-  if (snapshotSource(m) !== null || reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
+  if (snapshotGiver(m) !== null || reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
   const sources = m.order.filter((pod) => pod !== m.config.pod);
   const leader = m.leader?.pod;
   if (leader !== undefined && leader !== m.config.pod) sources.unshift(leader);
   const peer = sources[reader.fetchTries % Math.max(sources.length, 1)];
   if (peer === undefined) {
     // There is nobody to ask; what the stream still brings is looked at as it comes.
-    reader.target = null;
-    return;
+    return giveUpTarget(reader);
   }
   const begin = lacking > m.log.length ? m.log.length + 1 : lacking - coreLimits.fetchWindowFrames;
   const fromIndex = Math.max(1, reader.fetchCursor > begin && reader.fetchCursor <= lacking ? reader.fetchCursor : begin);
   reader.fetch = { token: newToken(m), peer, fromIndex };
   m.effects.push({ kind: 'fetch', token: reader.fetch.token, from: peer, fromIndex });
+}
+
+function giveUpTarget(reader: Member['reader']): void {
+  reader.unsupplied = reader.target;
+  reader.target = null;
 }
 
 /** A peer's answer: frames of its log from where they were asked for. */
@@ -235,7 +239,7 @@ export function onFetched(m: Member, token: number, packed: readonly Uint8Array[
     reader.fetchCursor = 0;
     const peers = Math.max(m.order.length, 1);
     if (reader.fetchTries % peers === 0) reader.fetchAtMs = m.now.nowMs + coreLimits.fetchRetryMs;
-    if (reader.fetchTries >= coreLimits.fetchRounds * peers) reader.target = null;
+    if (reader.fetchTries >= coreLimits.fetchRounds * peers) giveUpTarget(reader);
   }
   assemble(m);
 }

@@ -20,6 +20,11 @@ export interface SnapshotHead {
   readonly configuration: Configuration | null;
 }
 
+/** Which state a snapshot holds. */
+export type SnapshotOrigin = Pick<SnapshotHead, 'clusterId' | 'position'>;
+
+export const snapshotOriginSchema: z.ZodType<SnapshotOrigin> = z.strictObject({ clusterId: z.string().max(253), position: positionSchema });
+
 export const snapshotHeadSchema: z.ZodType<SnapshotHead> = z.strictObject({
   clusterId: z.string().max(253),
   position: positionSchema,

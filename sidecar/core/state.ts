@@ -24,6 +24,10 @@ export interface MemberConfig {
   readonly timings: LeaseTimings;
   /** Bytes of frames after which the next checkpoint is made. */
   readonly checkpointBytes: number;
+  /** Between two looks of a leader at what NATS keeps. */
+  readonly upkeepMs: number;
+  /** Frames that the stream keeps below what all who read it have. */
+  readonly retainedFrames: number;
   readonly sha256: Sha256;
 }
 
@@ -64,6 +68,8 @@ export interface Reader {
   fetchCursor: number;
   fetchTries: number;
   fetchAtMs: number;
+  /** Such an end of which nobody could supply all frames, when it was given up. */
+  unsupplied: Position | null;
   /** The log that is wanted parts from the own one below its base. */
   partedBelowBase: boolean;
 }
@@ -109,6 +115,8 @@ export interface Member {
   /** Since when it has lacked frame `index`, which is acknowledged, and whether what it lacked before came late; `null` when it has all. */
   behind: { readonly index: number; readonly sinceMs: number; readonly late: boolean } | null;
   readonly peers: Map<string, Peer>;
+  /** Who reads the stream and counts for nothing. */
+  readonly replicas: Map<string, Peer>;
   campaignAfterMs: number;
   /** Leadership was handed to this member: it tries until then, whatever the Lease says. */
   grantedUntilMs: number;
@@ -117,8 +125,10 @@ export interface Member {
   stopping: { readonly sinceMs: number; heir: string; released: boolean } | null;
   /** Index of the newest one, bytes applied since, the one that is being made, and when the next may be tried. */
   readonly checkpoint: { index: number; bytes: number; token: number | null; notBeforeMs: number };
-  /** The snapshot that is being taken over. */
-  readonly transfer: { token: number | null; notBeforeMs: number };
+  /** What the leader does to what NATS keeps, one thing at a time, and when the next may begin. */
+  readonly upkeep: { token: number | null; notBeforeMs: number; purgedBeforeSeq: number };
+  /** The snapshot that is being taken over; whether a member could not give one just now, and when NATS may be asked. */
+  readonly transfer: { token: number | null; notBeforeMs: number; memberFailed: boolean; natsAfterMs: number };
   refusal: { readonly reason: string; readonly message: string } | null;
   reloading: boolean;
 }
@@ -169,6 +179,7 @@ export function createMember(config: MemberConfig, hardState: HardState, { base,
       fetchCursor: 0,
       fetchTries: 0,
       fetchAtMs: Number.NEGATIVE_INFINITY,
+      unsupplied: null,
       partedBelowBase: false,
     },
     role: { kind: 'follower' },
@@ -179,12 +190,14 @@ export function createMember(config: MemberConfig, hardState: HardState, { base,
     synced: false,
     behind: null,
     peers: new Map(),
+    replicas: new Map(),
     campaignAfterMs: 0,
     grantedUntilMs: Number.NEGATIVE_INFINITY,
     reportedAtMs: Number.NEGATIVE_INFINITY,
     stopping: null,
     checkpoint: { index: checkpoint?.position.index ?? 0, bytes: 0, token: null, notBeforeMs: Number.NEGATIVE_INFINITY },
-    transfer: { token: null, notBeforeMs: Number.NEGATIVE_INFINITY },
+    upkeep: { token: null, notBeforeMs: Number.POSITIVE_INFINITY, purgedBeforeSeq: 0 },
+    transfer: { token: null, notBeforeMs: Number.NEGATIVE_INFINITY, memberFailed: false, natsAfterMs: Number.NEGATIVE_INFINITY },
     refusal: null,
     reloading: false,
   };

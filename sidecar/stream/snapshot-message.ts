@@ -2,6 +2,7 @@
 // bytes of the chunk. Each names the manifest of the snapshot before it, so that the last message of the stream leads to the newest whole one.
 // What cannot be parsed is no message of a snapshot; nothing here is trusted beyond its form.
 import { z } from 'zod';
+import { snapshotOriginSchema } from '../core/snapshot.ts';
 
 const formatVersion = 1;
 const newline = 0x0a;
@@ -22,6 +23,8 @@ const headSchema = z.discriminatedUnion('kind', [
     kind: z.literal('manifest'),
     totalBytes: seqSchema,
     firstSeq: seqSchema,
+    /** Of the state that it holds. */
+    origin: snapshotOriginSchema,
     /** SHA-256 of each chunk, in order. */
     chunks: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
   }),

@@ -1,7 +1,7 @@
 // Snapshots in NATS, as messages of a stream of their own: chunks, and last a manifest. A snapshot is there when its manifest is (ADR 11).
 // Two are kept, each on one of two subjects. A new one is written on the subject that does not hold the newest, each message behind an expected
 // last sequence: its first message stops whoever else was writing, and only then is what lies before it on its subject removed. So nothing
-// removes what is newer than itself, however late it is carried out. Which state a snapshot holds is not known here.
+// removes what is newer than itself, however late it is carried out. Which state a snapshot holds is said by who puts it.
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import type { Sha256 } from '../core/frame.ts';
@@ -39,7 +39,7 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
   };
 
   return {
-    async put(id, totalBytes, chunks, signal) {
+    async put({ id, totalBytes, origin }, chunks, signal) {
       let end = await index.end();
       if (end === null) {
         await index.connection.create();
@@ -63,12 +63,14 @@ export function createSnapshotStore(options: SnapshotStoreOptions): SnapshotStor
         storedBytes += bytes.length;
       }
       if (storedBytes !== totalBytes) throw new Error('the chunks are not as many bytes as were said');
-      const whole = encodeSnapshotMessage({ kind: 'manifest', id, totalBytes, firstSeq, slot, chunks: hashes, previous });
+      const whole = encodeSnapshotMessage({ kind: 'manifest', id, totalBytes, firstSeq, origin, slot, chunks: hashes, previous });
       await append(subject, whole, lastSeq + hashes.length, signal);
     },
     async latest() {
       const manifest = await index.newest();
-      return manifest === null ? null : { id: manifest.id, totalBytes: manifest.totalBytes, chunks: manifest.chunks.length };
+      if (manifest === null) return null;
+      const { id, totalBytes, origin, chunks } = manifest;
+      return { id, totalBytes, origin, chunks: chunks.length };
     },
     async read(id, chunk) {
       if (known?.id !== id) {

@@ -7,6 +7,7 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { SnapshotStore } from '../../sidecar/ports.ts';
 import { decodeSnapshotMessage } from '../../sidecar/stream/snapshot-message.ts';
 import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
+import { originNamed } from '../lib/sample-frames.ts';
 import { SimJetStreamServer, type SimServerOptions } from '../lib/sim-jetstream.ts';
 import { seededRandom, VirtualClock } from '../lib/virtual-clock.ts';
 
@@ -44,7 +45,7 @@ async function* chunksOf(id: string, count: number): AsyncGenerator<Uint8Array> 
 }
 
 const put = (store: SnapshotStore, id: string, count: number, signal = never): Promise<void> =>
-  store.put(id, count * chunkBytes, chunksOf(id, count), signal);
+  store.put({ id, totalBytes: count * chunkBytes, origin: originNamed(id) }, chunksOf(id, count), signal);
 
 /** What fails as it may is `null`. */
 async function orNull<T>(work: Promise<T>): Promise<T | null> {
@@ -106,7 +107,9 @@ async function live(seed: number): Promise<number> {
   const check = async (): Promise<void> => {
     const latest = await orNull(reader.latest());
     if (latest === null) return;
-    expect(latest).toEqual({ id: latest.id, totalBytes: (sizes.get(latest.id) ?? 0) * chunkBytes, chunks: sizes.get(latest.id) });
+    const { id } = latest;
+    const chunks = sizes.get(id) ?? 0;
+    expect(latest).toEqual({ id, totalBytes: chunks * chunkBytes, origin: originNamed(id), chunks });
     for (let chunk = 0; chunk < latest.chunks; chunk += 1) {
       const bytes = await orNull(reader.read(latest.id, chunk));
       // It may have become too old meanwhile.
@@ -168,7 +171,7 @@ describe('snapshots on bad days', () => {
     server.purge(5);
     expect(await clock.get(store.latest())).toBeNull();
     await clock.get(put(store, 'two', 1));
-    expect(await clock.get(store.latest())).toEqual({ id: 'two', totalBytes: chunkBytes, chunks: 1 });
+    expect(await clock.get(store.latest())).toEqual({ id: 'two', totalBytes: chunkBytes, origin: originNamed('two'), chunks: 1 });
   });
 
   test('whichever member stores one, what is there can be read whole, and what was stored is there until two newer ones are', async () => {

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { AppError } from '../../common/errors.ts';
 import type { SnapshotStore } from '../../sidecar/ports.ts';
 import { eventually } from '../lib/eventually.ts';
-import { collect } from '../lib/sample-frames.ts';
+import { collect, originNamed } from '../lib/sample-frames.ts';
 import { natsServers, simServers, withinMs, type StreamServers, type StreamWorld } from '../lib/stream-world.ts';
 
 const never = new AbortController().signal;
@@ -20,7 +20,7 @@ async function* each(chunks: readonly Uint8Array[], fails = false): AsyncGenerat
 const sizeOf = (chunks: readonly Uint8Array[]): number => chunks.reduce((sum, { length }) => sum + length, 0);
 
 const put = (store: SnapshotStore, id: string, chunks: readonly Uint8Array[]): Promise<void> =>
-  store.put(id, sizeOf(chunks), each(chunks), never);
+  store.put({ id, totalBytes: sizeOf(chunks), origin: originNamed(id) }, each(chunks), never);
 
 async function* chunksIn(store: SnapshotStore, id: string, count: number): AsyncGenerator<string | null> {
   for (let chunk = 0; chunk < count; chunk += 1) {
@@ -69,7 +69,7 @@ describe.each([
     await put(store, 'one', chunks);
     const other = world.openSnapshots();
     await untilReachable(other);
-    expect(await other.latest()).toEqual({ id: 'one', totalBytes: sizeOf(chunks), chunks: 5 });
+    expect(await other.latest()).toEqual({ id: 'one', totalBytes: sizeOf(chunks), origin: originNamed('one'), chunks: 5 });
     await expectWhole(other, 'one', chunks);
     expect(await other.read('one', 5)).toBeNull();
     expect(await other.read('another', 0)).toBeNull();
@@ -77,7 +77,7 @@ describe.each([
 
   test('an empty one is one', async () => {
     await put(store, 'empty', []);
-    expect(await store.latest()).toEqual({ id: 'empty', totalBytes: 0, chunks: 0 });
+    expect(await store.latest()).toEqual({ id: 'empty', totalBytes: 0, origin: originNamed('empty'), chunks: 0 });
   });
 
   test('are the newest two; the one before is still read when a newer one is there', async () => {
@@ -98,7 +98,9 @@ describe.each([
     const [a, b] = [chunksOf('a', 3), chunksOf('b', 2)];
     await put(store, 'a', a);
     for (const id of ['half', 'half again']) {
-      await expect(store.put(id, 9000, each(chunksOf('h', 9), true), never)).rejects.toMatchObject({ code: 'journal_corrupt' });
+      await expect(store.put({ id, totalBytes: 9000, origin: originNamed(id) }, each(chunksOf('h', 9), true), never)).rejects.toMatchObject(
+        { code: 'journal_corrupt' },
+      );
       expect((await store.latest())?.id).toBe('a');
       expect(await store.read(id, 0)).toBeNull();
       expect(await world.snapshotMessages()).toBe(4 + 9);
@@ -132,7 +134,7 @@ describe.each([
         yield bytes;
       }
     }
-    await store.put('a', sizeOf(chunks), lossy(), never);
+    await store.put({ id: 'a', totalBytes: sizeOf(chunks), origin: originNamed('a') }, lossy(), never);
     await untilReachable(store);
     await expectWhole(store, 'a', chunks);
     expect(await world.snapshotMessages()).toBe(5);
@@ -145,7 +147,9 @@ describe.each([
       giveUp.abort();
       yield* chunksOf('b', 2);
     }
-    await expect(store.put('a', 4000, stopping(), giveUp.signal)).rejects.toMatchObject({ code: 'stream_unavailable' });
+    await expect(store.put({ id: 'a', totalBytes: 4000, origin: originNamed('a') }, stopping(), giveUp.signal)).rejects.toMatchObject({
+      code: 'stream_unavailable',
+    });
     expect(await store.latest()).toBeNull();
   });
 
@@ -154,7 +158,7 @@ describe.each([
     ['too large', [new Uint8Array(512 * 1024 + 1)], 512 * 1024 + 1],
     ['not as many bytes as were said', chunksOf('a', 2), 1],
   ])('chunks that are %s are an error of the caller', async (_name, chunks, totalBytes) => {
-    await expect(store.put('a', totalBytes, each(chunks), never)).rejects.toThrow(/chunk/);
+    await expect(store.put({ id: 'a', totalBytes, origin: originNamed('a') }, each(chunks), never)).rejects.toThrow(/chunk/);
     expect(await store.latest()).toBeNull();
   });
 });

@@ -8,7 +8,8 @@ import type { LeaseRecord } from '../../sidecar/core/lease.ts';
 import { step } from '../../sidecar/core/member.ts';
 import { phaseOf } from '../../sidecar/core/phase.ts';
 import { carryOver, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
-import { headOf, MemberNode } from './member-node.ts';
+import { MemberNode } from './member-node.ts';
+import { MemberSnapshots } from './member-snapshots.ts';
 
 const tickMs = 50;
 const leasePollMs = 1000;
@@ -16,6 +17,9 @@ const leasePollMs = 1000;
 export class MemberMachinery {
   readonly nodes: MemberNode[];
   readonly stream: (readonly Frame[])[] = [];
+  /** The messages up to this one were purged. */
+  purgedSeq = 0;
+  readonly snapshots = new MemberSnapshots();
   lease: LeaseRecord = { holder: '', leaseDurationMs: 6000, version: '0', round: null };
   nowMs = 1000;
   /** How long the API server takes to write the Lease. */
@@ -154,6 +158,8 @@ export class MemberMachinery {
     if (node.member === null || this.cut.has(node.pod)) return;
     const lease = this.#leaseFor(node);
     if (this.#apiReaches(node) && node.member.lease.record?.version !== lease.version) this.input(node, { kind: 'lease', record: lease });
+    const purged = this.stalled.has(node.pod) || node.stopped ? null : node.skipPurged(this.purgedSeq);
+    if (purged !== null) this.input(node, purged);
     while (!this.stalled.has(node.pod) && !node.stopped && node.readAfter !== null && node.readAfter < this.stream.length) {
       const frames = this.stream[node.readAfter] ?? [];
       node.readAfter += 1;
@@ -200,16 +206,10 @@ export class MemberMachinery {
           return { kind: 'persisted', token: effect.token };
         });
       case 'checkpoint':
-        return this.#later(node, member, () => ({ kind: 'checkpointed', token: effect.token, done: node.makeCheckpoint(effect.index) }));
       case 'fetchSnapshot':
-        return this.#later(node, member, () => {
-          const other = this.node(effect.from);
-          if (other.checkpoints.length === 0 && other.member !== null) other.makeCheckpoint(other.member.store.index);
-          const snapshot = this.#reaches(node.pod, effect.from) && other.member !== null ? (other.checkpoints.at(-1) ?? []) : [];
-          const head = headOf(snapshot);
-          node.received = snapshot;
-          return { kind: 'snapshotFetched', token: effect.token, received: head === null ? null : { id: head.position.hash, head } };
-        });
+      case 'findSnapshot':
+      case 'storeSnapshot':
+        return this.#later(node, member, () => this.snapshots.answer(effect, node, (pod) => this.#peer(node, pod)));
       case 'installSnapshot':
         this.#work.push(() => {
           if (node.member !== member) return;
@@ -237,22 +237,14 @@ export class MemberMachinery {
         return this.#later(node, member, () => ({
           kind: 'fetched',
           token: effect.token,
-          frames: this.#framesOf(node, effect.from, effect.fromIndex),
+          frames: this.#peer(node, effect.from)?.answerWith(effect.fromIndex) ?? [],
         }));
       case 'load':
-        return this.#later(node, member, () => ({
-          kind: 'loaded',
-          token: effect.token,
-          frames: node.framesFrom(effect.fromIndex),
-        }));
+        return this.#later(node, member, () => ({ kind: 'loaded', token: effect.token, frames: node.framesFrom(effect.fromIndex) }));
       case 'locate':
         return this.#later(node, member, () => {
-          const leader = this.node(effect.leader).member;
-          return {
-            kind: 'located',
-            token: effect.token,
-            end: leader === null || !this.#reaches(node.pod, effect.leader) ? null : locate(leader.log, effect.index),
-          };
+          const leader = this.#peer(node, effect.leader)?.member ?? null;
+          return { kind: 'located', token: effect.token, end: leader === null ? null : locate(leader.log, effect.index) };
         });
       case 'send':
         for (const to of this.nodes) {
@@ -274,7 +266,11 @@ export class MemberMachinery {
       case 'answerRead':
         node.reads.set(effect.id, effect.result);
         return;
+      case 'purgeStream':
+        this.purgedSeq = Math.max(this.purgedSeq, effect.beforeSeq - 1);
+        return this.#later(node, member, () => ({ kind: 'purged', token: effect.token, done: true }));
       case 'abortPublish':
+      case 'abortStoring':
       case 'applied':
       case 'note':
         return;
@@ -290,7 +286,9 @@ export class MemberMachinery {
     this.#later(node, member, () => ({ kind: 'leaseWritten', result: current ? 'written' : refused }));
   }
 
-  #framesOf(node: MemberNode, from: string, fromIndex: number): Uint8Array[] {
-    return this.#reaches(node.pod, from) ? this.node(from).answerWith(fromIndex) : [];
+  /** `null` when it is out of reach, or down. */
+  #peer(node: MemberNode, pod: string): MemberNode | null {
+    const peer = this.node(pod);
+    return this.#reaches(node.pod, pod) && peer.member !== null ? peer : null;
   }
 }

@@ -52,6 +52,8 @@ export class MemberNode {
       durability: 'Quorum',
       divergedMember: 'Archive',
       checkpointBytes: 1_000_000,
+      upkeepMs: 1_000_000,
+      retainedFrames: 10,
       timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
       sha256,
       ...options,
@@ -114,6 +116,13 @@ export class MemberNode {
     this.checkpoints = [snapshot];
     this.baseIndex = snapshot.length;
     this.received = null;
+  }
+
+  /** What a reader is told whose place was purged. */
+  skipPurged(purgedSeq: number): Input | null {
+    if (this.readAfter === null || this.readAfter >= purgedSeq) return null;
+    this.readAfter = purgedSeq;
+    return { kind: 'streamPurged', firstSeq: purgedSeq + 1 };
   }
 
   /** To a peer that asks for frames. */

@@ -7,6 +7,7 @@ import type { OwnPod } from '../../sidecar/ports.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
+import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
 import { eventually } from './eventually.ts';
 import { emptyMemoryDisk, MemoryJournal, type MemoryDisk } from './memory-journal.ts';
 import { MemoryLease, MemoryLeaseServer } from './memory-lease.ts';
@@ -60,6 +61,7 @@ export class MemoryCluster {
   readonly #log = pino({ level: 'warn' }, { write: (line) => this.warnings.push((JSON.parse(line) as { msg: string }).msg) });
   readonly #lease = new MemoryLeaseServer(timings.leaseDurationMs);
   readonly #nats = new SimJetStreamServer({ clock: systemClock, random: seededRandom(1) });
+  readonly #snapshots = new SimJetStreamServer({ clock: systemClock, random: seededRandom(2) });
   readonly #peers = new MemoryPeersServer();
 
   /** Resolves when `m-0` leads and all others follow. */
@@ -116,6 +118,9 @@ export class MemoryCluster {
     const jetstream = this.#nats.open();
     const names = { stream: 'CC_space_sample', subject: 'cc.space.sample.log' };
     const stream = createLogStream({ ...names, jetstream, mayCreate: true, clock: systemClock, sha256, log: this.#log });
+    const subjects = ['cc.space.sample.snapshot.0', 'cc.space.sample.snapshot.1'] as const;
+    const stored = this.#snapshots.open();
+    const snapshots = createSnapshotStore({ jetstream: stored, subjects, clock: systemClock, sha256, log: this.#log });
     const peers = new MemoryPeers(this.#peers, pod);
     const lease = new MemoryLease(this.#lease);
     const ownPod = new MemoryOwnPod();
@@ -125,18 +130,22 @@ export class MemoryCluster {
       session: `session-${pod}`,
       kind: 'member',
       checkpointBytes: 1_000_000,
+      upkeepMs: 1_000_000,
+      retainedFrames: 10,
       timings,
       sha256,
     } as const;
     const options = { address: `${pod}:5000`, version: 'test' };
     const runtime = await Runtime.create(
-      { journal, stream, peers, lease, ownPod, clock: systemClock, crash, log: this.#log },
+      { journal, stream, snapshots, peers, lease, ownPod, clock: systemClock, crash, log: this.#log },
       { ...options, member: { ...member, durability: 'Quorum', divergedMember: 'Archive' } },
     );
     const process = new LocalProcess({ runtime, journal, peers, clock: systemClock, ...options, log: this.#log });
     const close = (): void => {
       stream.close();
       jetstream.close();
+      snapshots.close();
+      stored.close();
       peers.close();
       lease.close();
     };

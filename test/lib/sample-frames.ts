@@ -2,6 +2,7 @@
 import type { Epoch } from '../../common/position.ts';
 import { encodeFrame, lastUid, type Change, type Frame } from '../../sidecar/core/frame.ts';
 import { emptyHardState, type HardState } from '../../sidecar/core/hard-state.ts';
+import type { SnapshotOrigin } from '../../sidecar/core/snapshot.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { LoggedFrame } from '../../sidecar/ports.ts';
 
@@ -42,6 +43,12 @@ export function framesAfter(previous: Frame | null, count: number, label = 'a', 
   }
   return frames;
 }
+
+/** Of a snapshot that a test invents. */
+export const originNamed = (label: string): SnapshotOrigin => ({
+  clusterId: 'sample',
+  position: { epoch: epochOf(1), uid: 1, index: 1, hash: sha256(label) },
+});
 
 /** As they came from a stream: the sequence is the index. */
 export const logged = (frames: readonly Frame[]): LoggedFrame[] => frames.map((frame) => ({ frame, seq: frame.index }));

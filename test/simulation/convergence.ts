@@ -1,6 +1,7 @@
 // Once all faults are over: within a bounded time a leader opens, everybody follows, and all logs and states are equal.
 // A member may stay blocked only for a reason that a person has to judge; everything else that does not come to rest is a violation.
 import { isDeepStrictEqual } from 'node:util';
+import { streamHolds } from './stream-copy.ts';
 import { complain, type SimulatedHost, type World } from './world.ts';
 
 const allKeys = Number.MAX_SAFE_INTEGER;
@@ -36,22 +37,14 @@ export function isEqual(world: World): boolean {
   return new Set(ends).size === 1 && ends[0] !== '';
 }
 
-/** The stream is a second copy of all that a leader's log still has: it was filled with what it had lost. */
+/** The stream is a second copy of all that a leader's log still has: it was filled with what it had lost, and what was purged is in a snapshot. */
 export function isStreamWhole(world: World): boolean {
-  const { streams, oracles, hosts, swarm } = world;
-  if (!swarm.judgesStream) return true;
+  const { hosts, swarm } = world;
+  // What a person purged is missed by nobody before the next claim.
+  if (!swarm.judgesStream || swarm.faults.includes('streamPurged')) return true;
   const leader = hosts.find(({ process }) => process?.phase === 'Leading');
-  const held = new Set(
-    Array.from(streams.log.content?.bytes() ?? [], (bytes) => oracles.book.framesIn(bytes).map((frame) => frame.hash)).flat(),
-  );
   const { hash = '' } = leader?.process?.control?.report().position ?? {};
-  for (
-    let frame = oracles.book.get(hash);
-    frame !== undefined && leader?.record.holds(frame.hash);
-    frame = oracles.book.get(frame.prevHash)
-  )
-    if (!held.has(frame.hash)) return false;
-  return true;
+  return streamHolds(world, hash, (each) => leader?.record.holds(each) !== true);
 }
 
 /** The states are what the acknowledged log makes. */

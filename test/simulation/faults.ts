@@ -1,6 +1,7 @@
 // What goes wrong in a simulation: one fault after the other while the phase of faults lasts, each for a time that was drawn, several at once.
 // `heal` ends them all. Faults act on the world only; no part of a program is told.
 import type { Host } from './host.ts';
+import { noteDiskLost } from './stream-copy.ts';
 import { streamFaults } from './stream-faults.ts';
 import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
@@ -231,7 +232,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     }
     host.crash('its disk is replaced', true);
     host.record.forget();
-    world.oracles.losses.diskLost(host.pod);
+    noteDiskLost(world, host.pod);
     if (world.chance.happens(0.5)) host.disk.lose();
     else {
       host.disk.restore(copy);
@@ -243,6 +244,18 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       }
     }
     host.startAfter(world.chance.between(10, maxDownMs));
+  },
+  allVolumesLost: (act) => {
+    const { world, hosts, copies } = act;
+    if (world.swarm.keepsMajority) return;
+    copies.clear();
+    for (const host of hosts) {
+      host.crash('its volume is lost', true);
+      host.record.forget();
+      host.disk.lose();
+      noteDiskLost(world, host.pod);
+      host.startAfter(world.chance.between(10, maxDownMs));
+    }
   },
   ...streamFaults,
 };

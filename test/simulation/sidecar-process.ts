@@ -85,7 +85,7 @@ export class SidecarProcess implements RunningSidecar {
     const clock = this.#clock;
     const log = this.#log;
     const { peers, streams } = this;
-    const stream = streams.log;
+    const { log: stream, snapshots } = streams;
     const pods = (): string[] => order.filter((pod) => pod !== host.pod);
     await repairJournal({ journal, peers, stream, pods, sha256, clock, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
@@ -97,12 +97,14 @@ export class SidecarProcess implements RunningSidecar {
       session: this.session,
       kind: host.kind,
       checkpointBytes: swarm.checkpointBytes,
+      upkeepMs: swarm.upkeepMs,
+      retainedFrames: swarm.retainedFrames,
       durability: swarm.durability,
       divergedMember: swarm.divergedMember,
       timings: swarm.timings,
       sha256,
     };
-    this.#runtime = await Runtime.create({ journal, stream, peers, lease, ownPod, clock, crash, log }, { member, ...options });
+    this.#runtime = await Runtime.create({ journal, stream, snapshots, peers, lease, ownPod, clock, crash, log }, { member, ...options });
     this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, ...options, log });
     this.control.onChange(() => this.#watchGate());
     this.#runtime.setOrder(order);

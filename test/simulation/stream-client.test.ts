@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import type { StreamEvent } from '../../sidecar/ports.ts';
-import { frameAfter, put } from '../lib/sample-frames.ts';
+import { frameAfter, originNamed, put } from '../lib/sample-frames.ts';
 import { Chance } from './chance.ts';
 import { Network } from './network.ts';
 import { Oracles } from './oracles.ts';
@@ -49,7 +49,8 @@ class Streams {
       after: (ms: number, run: () => void) => scheduler.after(ms, 'timer', { machine, life }, run),
       nonce: () => chance.nonce(),
     };
-    const client = new StreamClient({ streams: servers, oracles, chance }, { pod: 'm-0', kind: 'member', natsReachable: true }, clock, log);
+    const world = { streams: servers, oracles, chance, counts: new Map<string, number>() };
+    const client = new StreamClient(world, { pod: 'm-0', kind: 'member', natsReachable: true }, clock, log);
     const events: StreamEvent['kind'][] = [];
     const states: string[] = [];
     client.onState(({ kind }) => states.push(kind));
@@ -150,12 +151,17 @@ describe('the streams of a simulated process', () => {
     const streams = new Streams();
     const [first, second] = [streams.process(), streams.process()];
     await streams.pass(1000);
-    await streams.get(first.client.snapshots.put('name', 6, chunks(), never));
+    await streams.get(first.client.snapshots.put({ id: 'name', totalBytes: 6, origin: originNamed('name') }, chunks(), never));
     streams.servers.stop();
     await streams.pass(1000);
     streams.servers.start();
     await streams.pass(1000);
-    expect(await streams.get(second.client.snapshots.latest())).toEqual({ id: 'name', totalBytes: 6, chunks: 2 });
+    expect(await streams.get(second.client.snapshots.latest())).toEqual({
+      id: 'name',
+      totalBytes: 6,
+      origin: originNamed('name'),
+      chunks: 2,
+    });
     expect(await streams.get(second.client.snapshots.read('name', 1))).toEqual(Buffer.from('two'));
   });
 

@@ -8,12 +8,14 @@ import type { JetStreamState } from '../../sidecar/stream/jetstream-port.ts';
 import { createLogStream } from '../../sidecar/stream/log-stream.ts';
 import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
 import type { Chance } from './chance.ts';
-import type { SimulatedHost, World } from './world.ts';
+import { count, type SimulatedHost, type World } from './world.ts';
 
 /** A server that is silent is given up after so long, at most (`pingIntervalMs` and `maxPingsOut` of stream/connection.ts). */
 const maxNoticeMs = 3000;
 
-type StreamClientWorld = Pick<World, 'streams' | 'oracles' | 'chance'>;
+export const logSubject = 'cc.sim.log';
+
+type StreamClientWorld = Pick<World, 'streams' | 'oracles' | 'chance' | 'counts'>;
 type StreamClientHost = Pick<SimulatedHost, 'pod' | 'kind' | 'natsReachable'>;
 
 export class StreamClient {
@@ -23,7 +25,8 @@ export class StreamClient {
   readonly #logConnection: SimJetStream;
   readonly #connections: readonly SimJetStream[];
 
-  constructor({ streams, oracles, chance }: StreamClientWorld, host: StreamClientHost, clock: Clock, log: Logger) {
+  constructor(world: StreamClientWorld, host: StreamClientHost, clock: Clock, log: Logger) {
+    const { streams, oracles, chance } = world;
     const jetstream = streams.log.open(clock);
     const snapshots = streams.snapshots.open(clock);
     this.#chance = chance;
@@ -31,21 +34,38 @@ export class StreamClient {
     this.#connections = [jetstream, snapshots];
     if (!host.natsReachable) this.cut();
     const mayCreate = host.kind === 'member';
-    const stream = createLogStream({ jetstream, stream: 'CC_sim', subject: 'cc.sim.log', mayCreate, clock, sha256, log });
+    const stream = createLogStream({ jetstream, stream: 'CC_sim', subject: logSubject, mayCreate, clock, sha256, log });
     this.log = {
       ...stream,
       publish(message, expectedSeq, signal) {
         oracles.published(host.pod, host.kind, message.bytes);
         return stream.publish(message, expectedSeq, signal);
       },
+      async purge(beforeSeq) {
+        const outcome = await stream.purge(beforeSeq);
+        count(world, `stream: purge ${outcome.kind}`);
+        return outcome;
+      },
     };
-    this.snapshots = createSnapshotStore({
+    const store = createSnapshotStore({
       jetstream: snapshots,
       subjects: ['cc.sim.snapshot.0', 'cc.sim.snapshot.1'],
       clock,
       sha256,
       log,
     });
+    this.snapshots = {
+      ...store,
+      async put(snapshot, chunks, signal) {
+        await store.put(snapshot, chunks, signal);
+        count(world, 'snapshot: stored in NATS');
+      },
+      async read(id, chunk) {
+        const bytes = await store.read(id, chunk);
+        count(world, 'snapshot: chunk read from NATS');
+        return bytes;
+      },
+    };
   }
 
   onState(listener: (state: JetStreamState) => void): void {

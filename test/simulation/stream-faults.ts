@@ -1,11 +1,19 @@
 // What goes wrong with the stream and the connections to it. NATS itself promises to keep what it acknowledged; a disk below it may not.
+import { logSubject } from './stream-client.ts';
 import type { Host } from './host.ts';
 import type { FaultKind } from './swarm.ts';
 import type { World } from './world.ts';
 
 export type StreamFault = Extract<
   FaultKind,
-  'streamAway' | 'streamLeaderless' | 'streamLeaderChange' | 'streamLosesEnd' | 'streamLost' | 'connectionLost' | 'readerStall'
+  | 'streamAway'
+  | 'streamLeaderless'
+  | 'streamLeaderChange'
+  | 'streamLosesEnd'
+  | 'streamLost'
+  | 'streamPurged'
+  | 'connectionLost'
+  | 'readerStall'
 >;
 
 interface StreamAct {
@@ -36,6 +44,13 @@ export const streamFaults: { readonly [Kind in StreamFault]: (act: StreamAct) =>
   },
   streamLost: ({ world }) => {
     world.streams.log.remove();
+    world.oracles.losses.streamLost();
+  },
+  // As an administrator might, who looks at no snapshot.
+  streamPurged: ({ world }) => {
+    const { log } = world.streams;
+    const { firstSeq, lastSeq } = log.content?.ends ?? { firstSeq: 0, lastSeq: 0 };
+    log.purge(firstSeq + 1 + world.chance.below(Math.max(1, lastSeq - firstSeq + 2)), logSubject);
     world.oracles.losses.streamLost();
   },
   connectionLost: ({ host }) => host.process?.streams.disconnect(),

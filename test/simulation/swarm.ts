@@ -24,6 +24,7 @@ export const faultKinds = [
   'streamLeaderChange',
   'streamLosesEnd',
   'streamLost',
+  'streamPurged',
   'connectionLost',
   'readerStall',
   'diskFull',
@@ -33,6 +34,7 @@ export const faultKinds = [
   'operatorAway',
   'operatorRestart',
   'diskReplaced',
+  'allVolumesLost',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -53,6 +55,8 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['streamLost', 'allDown', 'powerLoss', 'streamAway'],
   ['streamLosesEnd', 'syncFails', 'diskFull', 'leaseGiven'],
   ['diskSlow', 'kill', 'powerLoss', 'streamLosesEnd'],
+  ['allVolumesLost', 'kill', 'leaseGiven'],
+  ['streamPurged', 'kill', 'pause', 'diskReplaced'],
 ];
 
 export interface Swarm {
@@ -65,6 +69,8 @@ export interface Swarm {
   readonly timings: LeaseTimings;
   readonly segmentBytes: number;
   readonly checkpointBytes: number;
+  readonly upkeepMs: number;
+  readonly retainedFrames: number;
   readonly network: {
     readonly minMs: number;
     readonly maxMs: number;
@@ -123,6 +129,8 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     timings: chance.pick(electionTimings),
     segmentBytes: chance.pick([1024, 4096, 65_536]),
     checkpointBytes: chance.pick([1000, 3000, 10_000, 1_000_000]),
+    retainedFrames: chance.pick([0, 0, 3, 30]),
+    upkeepMs: chance.pick([300, 1000, 5000]),
     network: {
       minMs: 0.2,
       maxMs: chance.pick([1, 5, 50]),

@@ -69,7 +69,7 @@ export interface World {
   readonly counts: Map<string, number>;
 }
 
-export function count(world: World, what: string): void {
+export function count(world: Pick<World, 'counts'>, what: string): void {
   world.counts.set(what, (world.counts.get(what) ?? 0) + 1);
 }
 
