@@ -1,9 +1,12 @@
 // What goes wrong in a simulation: one fault after the other while the phase of faults lasts, each for a time that was drawn, several at once.
 // `heal` ends them all. Faults act on the world only; no part of a program is told.
+import { Chance } from './chance.ts';
+import { down, downMs, others, type Act, type DiskCopy } from './fault-act.ts';
 import type { Host } from './host.ts';
 import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
 import type { SimulatedOperator } from './simulated-operator.ts';
+import { volumeFaults } from './volume-faults.ts';
 
 /** `allDown` never leaves a majority. */
 const takesOut: ReadonlySet<FaultKind> = new Set([
@@ -17,15 +20,17 @@ const takesOut: ReadonlySet<FaultKind> = new Set([
   'syncFails',
   'partition',
 ]);
-const maxDownMs = 2500;
 const handOverLimitMs = 4000;
+/** More than a phase of faults has time for. Also what keeps the chance of one seed's faults apart from that of the next. */
+const maxInjections = 4096;
 
 export class Faults {
   readonly #world: World;
   readonly #hosts: readonly Host[];
   readonly #operator: SimulatedOperator;
   #isOver = false;
-  readonly #copies = new Map<Host, ReturnType<Host['disk']['snapshot']>>();
+  readonly #copies = new Map<Host, DiskCopy>();
+  #injections = 0;
 
   constructor(world: World, hosts: readonly Host[], operator: SimulatedOperator) {
     this.#world = world;
@@ -38,21 +43,30 @@ export class Faults {
   }
 
   #next(): void {
-    const { scheduler, chance, swarm } = this.#world;
+    const { scheduler, swarm, seed } = this.#world;
+    const number = this.#injections;
+    this.#injections += 1;
+    const chance = new Chance(seed * maxInjections + number);
     scheduler.later(chance.between(0, 2 * swarm.faultGapMs), 'fault', () => {
-      if (this.#isOver) return;
+      if (this.#isOver || number >= maxInjections) return;
       this.#next();
-      const kind = chance.pick(swarm.faults);
-      const host = this.#pickHost();
-      if (swarm.keepsMajority && takesOut.has(kind) && !this.#canSpare(host)) return;
-      count(this.#world, `fault: ${kind}`);
-      this.#world.trace.say(scheduler.nowMs, '***', `${kind} ${host.pod}`);
-      inject[kind](this.#act(host));
+      if (!swarm.skipped.includes(number)) this.#inject(number, chance);
     });
   }
 
-  #pickHost(): Host {
-    const { chance, swarm } = this.#world;
+  #inject(number: number, chance: Chance): void {
+    const { scheduler, swarm, trace, injections } = this.#world;
+    const kind = chance.pick(swarm.faults);
+    const host = this.#pickHost(chance);
+    if (swarm.keepsMajority && takesOut.has(kind) && !this.#canSpare(host)) return;
+    count(this.#world, `fault: ${kind}`);
+    trace.say(scheduler.nowMs, '***', `${String(number)}: ${kind} ${host.pod}`);
+    injections.push({ number, kind });
+    inject[kind](this.#act(host, chance));
+  }
+
+  #pickHost(chance: Chance): Host {
+    const { swarm } = this.#world;
     const hosts = this.#hosts;
     const leading = hosts.filter(({ process }) => process?.phase === 'Leading');
     return leading.length > 0 && chance.happens(swarm.leaderShare) ? chance.pick(leading) : chance.pick(hosts);
@@ -64,15 +78,16 @@ export class Faults {
     return 2 * out.length < swarm.members;
   }
 
-  #act(host: Host): Act {
-    const { scheduler, chance, swarm } = this.#world;
+  #act(host: Host, chance: Chance): Act {
+    const { scheduler, swarm } = this.#world;
     const whileLasts = (begin: () => void, end: () => void): void => {
       begin();
       scheduler.later(chance.between(10, 2 * swarm.faultLastsMs), 'faultEnds', () => {
         if (!this.#isOver) end();
       });
     };
-    return { world: this.#world, operator: this.#operator, hosts: this.#hosts, host, whileLasts, copies: this.#copies };
+    const [world, operator, hosts, copies] = [this.#world, this.#operator, this.#hosts, this.#copies];
+    return { world, chance, operator, hosts, host, whileLasts, copies };
   }
 
   /** Everything works from now on, and everybody runs. */
@@ -90,42 +105,26 @@ export class Faults {
   }
 }
 
-interface Act {
-  readonly world: World;
-  readonly operator: SimulatedOperator;
-  readonly hosts: readonly Host[];
-  readonly host: Host;
-  /** The end comes after a drawn time, unless all faults end before. */
-  readonly whileLasts: (begin: () => void, end: () => void) => void;
-  readonly copies: Map<Host, ReturnType<Host['disk']['snapshot']>>;
-}
-
-const down = ({ world, host }: Act, keepsPower: boolean): void => {
-  host.crash(keepsPower ? 'killed' : 'power lost', keepsPower);
-  host.startAfter(world.chance.between(10, maxDownMs));
-};
-
-const others = ({ hosts, host }: Act): Host[] => hosts.filter((each) => each !== host);
-
 const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   kill: (act) => down(act, true),
   powerLoss: (act) => down(act, false),
   allDown: (act) => {
     if (act.world.swarm.keepsMajority) return;
-    const keepsPower = act.world.chance.happens(0.5);
+    const keepsPower = act.chance.happens(0.5);
     for (const host of act.hosts) down({ ...act, host }, keepsPower);
   },
   podDeleted: (act) => {
     down(act, true);
     act.host.replacePod();
   },
-  stop: ({ world, host }) => {
+  stop: (act) => {
+    const { world, host } = act;
     const { process } = host;
     if (process?.control === null || process === null) return;
     const end = (): void => {
       if (process.dead) return;
       host.crash('stopped', true);
-      host.startAfter(world.chance.between(10, maxDownMs));
+      host.startAfter(downMs(act));
     };
     void process.control.handOver().then(end);
     world.scheduler.later(handOverLimitMs, 'killAfterGrace', end);
@@ -143,17 +142,17 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     );
   },
   oneWayCut: (act) => {
-    const { world, host, whileLasts } = act;
-    for (const other of world.chance.some(others(act), 0.5)) {
-      const [from, to] = world.chance.happens(0.5) ? [host, other] : [other, host];
+    const { world, host, chance, whileLasts } = act;
+    for (const other of chance.some(others(act), 0.5)) {
+      const [from, to] = chance.happens(0.5) ? [host, other] : [other, host];
       whileLasts(
         () => world.network.cut(from.pod, to.pod),
         () => world.network.mend(from.pod, to.pod),
       );
     }
   },
-  partition: ({ world, hosts, host, whileLasts }) => {
-    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(world.chance.some(hosts, 0.5));
+  partition: ({ world, hosts, host, chance, whileLasts }) => {
+    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(chance.some(hosts, 0.5));
     const pairs = hosts.flatMap((from) => hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
     whileLasts(
       () => {
@@ -183,9 +182,9 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => world.api.tear(false),
     );
   },
-  leaseLate: ({ world, whileLasts }) => {
+  leaseLate: ({ world, chance, whileLasts }) => {
     whileLasts(
-      () => (world.api.lateMs = world.chance.between(100, 5000)),
+      () => (world.api.lateMs = chance.between(100, 5000)),
       () => (world.api.lateMs = 0),
     );
   },
@@ -195,24 +194,24 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => world.stream.setAvailable(true),
     );
   },
-  streamLosesEnd: ({ world }) => {
-    world.stream.loseEnd(1 + world.chance.below(world.chance.pick([2, 5, 50])));
+  streamLosesEnd: ({ world, chance }) => {
+    world.stream.loseEnd(1 + chance.below(chance.pick([2, 5, 50])));
     world.oracles.losses.streamLost();
   },
   streamLost: ({ world }) => {
     world.stream.lose();
     world.oracles.losses.streamLost();
   },
-  readerStall: ({ world, host }) => host.process?.stream.stall(world.chance.between(100, 2 * world.swarm.faultLastsMs)),
+  readerStall: ({ world, host, chance }) => host.process?.stream.stall(chance.between(100, 2 * world.swarm.faultLastsMs)),
   diskFull: ({ host, whileLasts }) => {
     whileLasts(
       () => (host.disk.full = true),
       () => (host.disk.full = false),
     );
   },
-  diskSlow: ({ world, host, whileLasts }) => {
+  diskSlow: ({ host, chance, whileLasts }) => {
     whileLasts(
-      () => (host.disk.slowness = world.chance.pick([10, 50, 200])),
+      () => (host.disk.slowness = chance.pick([10, 50, 200])),
       () => (host.disk.slowness = 1),
     );
   },
@@ -222,8 +221,8 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (host.disk.failsSyncs = false),
     );
   },
-  clockJump: ({ world, host }) => {
-    host.wallOffsetMs += Math.floor(world.chance.between(-4, 4) * 3_600_000);
+  clockJump: ({ host, chance }) => {
+    host.wallOffsetMs += Math.floor(chance.between(-4, 4) * 3_600_000);
   },
   operatorAway: ({ operator, whileLasts }) => {
     whileLasts(
@@ -235,19 +234,5 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     operator.kill();
     operator.start();
   },
-  diskReplaced: (act) => {
-    const { world, host, copies } = act;
-    const copy = copies.get(host);
-    // The first time a copy is made; later it is put back, or an empty disk is there.
-    if (copy === undefined) {
-      copies.set(host, host.disk.snapshot());
-      return;
-    }
-    host.crash('its disk is replaced', true);
-    host.record.forget();
-    world.oracles.losses.diskLost(host.pod);
-    if (world.chance.happens(0.5)) host.disk.lose();
-    else host.disk.restore(copy);
-    host.startAfter(world.chance.between(10, maxDownMs));
-  },
+  ...volumeFaults,
 };

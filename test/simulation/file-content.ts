@@ -9,6 +9,8 @@ type Change =
   { readonly kind: 'write'; readonly position: number; readonly bytes: Buffer } | { readonly kind: 'truncate'; readonly size: number };
 
 const minCapacityBytes = 256;
+/** In the place of the hash of a frame that a flipped bit has damaged. */
+export const damagedFrame = '';
 
 class Content {
   #buffer = Buffer.alloc(0);
@@ -75,14 +77,34 @@ export class FileContent {
     this.#seen.become(this.#durable);
   }
 
-  /** A bit of the durable bytes is another. */
-  flipBit(chance: Chance): void {
+  /** A bit of the durable bytes is another. Of a segment: returns which of `durableFrames` that has hit, from 0; -1 for none. */
+  flipBit(chance: Chance): number {
+    const hashes = this.durableFrames;
     const size = this.durableBytes.length;
-    if (size === 0) return;
+    if (size === 0) return -1;
     const position = chance.below(size);
-    const flipped = Buffer.from([(this.durableBytes[position] ?? 0) ^ (1 << chance.below(8))]);
-    this.#settle({ kind: 'write', position, bytes: flipped });
-    this.#seen.change({ kind: 'write', position, bytes: flipped });
+    const bytes = Buffer.from([(this.durableBytes[position] ?? 0) ^ (1 << chance.below(8))]);
+    for (const content of [this.#durable, this.#seen]) content.change({ kind: 'write', position, bytes });
+    const hit = position < segmentHeaderBytes || hashes.length === 0 ? -1 : this.#ends.findIndex((end) => position < end);
+    if (hit === -1) return -1;
+    const start = this.#startOf(hit);
+    const record = decodeRecord(this.durableBytes, start, start);
+    // The same bit may have flipped back.
+    this.#frames[hit] = record.kind === 'record' ? record.hash : damagedFrame;
+    this.#frameSet = new Set(this.#frames);
+    return hit;
+  }
+
+  /** Of a segment: a record behind `at` says that frame `index` was durable. */
+  provesBehind(at: number, index: number): boolean {
+    return this.#frames.some((_hash, behind) => {
+      const record = behind > at ? decodeRecord(this.durableBytes, this.#startOf(behind), 0) : null;
+      return record?.kind === 'record' && record.durableIndex >= index;
+    });
+  }
+
+  #startOf(at: number): number {
+    return this.#ends[at - 1] ?? segmentHeaderBytes;
   }
 
   copy(): FileContent {
@@ -106,7 +128,7 @@ export class FileContent {
   }
 
   holds(hash: string): boolean {
-    return this.durableFrames.length > 0 && this.#frameSet.has(hash);
+    return hash !== damagedFrame && this.durableFrames.length > 0 && this.#frameSet.has(hash);
   }
 
   #settle(change: Change): void {

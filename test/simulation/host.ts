@@ -27,6 +27,7 @@ export class Host implements SimulatedHost {
   /** It is started again by itself when it ends; not while something else keeps it down. */
   wanted = true;
   restarts = 0;
+  lastExit = '';
   /** How often it stood still. */
   pauses = 0;
   #pods = 0;
@@ -89,9 +90,20 @@ export class Host implements SimulatedHost {
     if (!keepsPower) this.disk.losePower();
   }
 
+  /** Another disk is there when it starts again: an empty one, or a copy. */
+  loseVolume(copy: ReturnType<SimulatedDisk['snapshot']> | null): void {
+    this.crash('its disk is replaced', true);
+    this.lastExit = '';
+    this.record.forget();
+    this.#world.oracles.losses.diskLost(this.pod);
+    if (copy === null) this.disk.lose();
+    else this.disk.restore(copy);
+  }
+
   /** By itself: after a pause it is started again, as the kubelet does. */
   exit(why: string, keepsPower: boolean): void {
     count(this.#world, `exit: ${why}`);
+    this.lastExit = why;
     this.crash(why, keepsPower);
     this.startAfter(this.#world.chance.between(50, 1500));
   }

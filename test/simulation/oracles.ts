@@ -43,7 +43,7 @@ export class Oracles {
   constructor(options: OracleOptions) {
     this.#options = options;
     this.acknowledged = new AcknowledgedLog(this.book, options.complain);
-    this.losses = new Losses(this.book);
+    this.losses = new Losses(this.book, (pod, hash) => this.disks.get(pod)?.isAtRisk(hash) === true);
   }
 
   watch(pod: string, record: DiskRecord): void {

@@ -1,10 +1,12 @@
 // The person behind a simulated cluster, when all faults are over: a cluster that lacks its high-water mark, and cannot have it any more, is forced to start (K10).
 // Only what the disks and the stream have lost together excuses that; anything else that keeps a cluster from opening is a violation.
 import { comparePositions } from '../../common/position.ts';
-import { complain, type SimulatedHost, type World } from './world.ts';
+import { complain, count, type SimulatedHost, type World } from './world.ts';
 
 /** The cluster has so long to find what it lacks. */
 const patienceMs = 30_000;
+/** A new volume is there so soon. */
+const repairMs = 500;
 
 export class Person {
   readonly #world: World;
@@ -20,6 +22,7 @@ export class Person {
   look(sinceMs: number): void {
     const { scheduler, oracles, api, trace } = this.#world;
     const { nowMs } = scheduler;
+    for (const host of this.#hosts) this.#replaceUnreadable(host, nowMs - sinceMs);
     if (nowMs - sinceMs < patienceMs || nowMs - this.#askedAtMs < patienceMs) return;
     // The operator judges by what the members report, and does not know what the stream has: it asks a person too.
     const isRefused = api.status?.conditions?.some(({ type, reason }) => type === 'GateOpen' && reason === 'BelowHighWaterMark') === true;
@@ -35,6 +38,25 @@ export class Person {
     this.#askedAtMs = nowMs;
     trace.say(nowMs, '***', `a person forces ${pod} to start`);
     api.setPod(pod, { orders: { forceStart: true, discardLocal: false } });
+  }
+
+  /** A journal that cannot be opened, or has a hole that nobody fills, is given up with its volume. */
+  #replaceUnreadable(host: SimulatedHost, withoutFaultsMs: number): void {
+    const { isDamaged } = host.record;
+    if (!isDamaged || host.process?.control != null) return;
+    const isUnreadable = host.lastExit === 'journal_corrupt' || host.lastExit === 'journal_version';
+    if (!isUnreadable && withoutFaultsMs < patienceMs) return;
+    const held = isUnreadable ? [] : host.record.damaged.filter((hash) => this.#isSomewhere(hash, host));
+    if (held.length > 0) complain(this.#world, 'I5', `${host.pod} waits for damaged frame ${String(held[0])}, which is somewhere`);
+    count(this.#world, `person: empty volume for ${isUnreadable ? host.lastExit : 'a hole that nobody fills'}`);
+    host.loseVolume(null);
+    host.startAfter(repairMs);
+  }
+
+  #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
+    const { stream, oracles } = this.#world;
+    const isRunning = (host: SimulatedHost): boolean => host !== lacking && host.process?.control != null && host.record.holds(hash);
+    return this.#hosts.some(isRunning) || stream.messages.some((bytes) => oracles.book.hashOf(bytes) === hash);
   }
 
   #mostAdvanced(): string | null {

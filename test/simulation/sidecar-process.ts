@@ -159,6 +159,7 @@ export class SidecarProcess implements RunningSidecar {
   /** The process ends itself: rightly when the disk has failed. */
   #fail(error: unknown): void {
     if (hasFailedSync(error)) this.#host.exit('a sync failed', true);
+    else if (isAppError(error) && this.#host.record.isDamaged) this.#host.exit('a read found damage', true);
     else this.#defect(error);
   }
 

@@ -17,7 +17,7 @@ import { clusterName, SimulatedOperator } from './simulated-operator.ts';
 import { StreamServer } from './stream-server.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
-import { complain, count, type Violation, type World } from './world.ts';
+import { complain, count, type Injection, type Violation, type World } from './world.ts';
 
 /** From the end of the last fault until all is equal. */
 const convergenceLimitMs = 90_000;
@@ -36,6 +36,7 @@ export interface RunResult {
   readonly simulatedMs: number;
   readonly acknowledgedUid: number;
   readonly counts: ReadonlyMap<string, number>;
+  readonly injections: readonly Injection[];
 }
 
 export async function simulate(
@@ -47,14 +48,14 @@ export async function simulate(
   Error.stackTraceLimit = write === null ? 0 : shownStackFrames;
   const chance = new Chance(seed);
   const swarm = drawSwarm(chance, changes);
-  const world = createWorld(chance, swarm, new Trace(write));
+  const world = createWorld(seed, chance, swarm, new Trace(write));
   const onRejection = (error: unknown): void => {
     complain(world, 'defect', `nobody took the rejection ${error instanceof Error ? (error.stack ?? '') : String(error)}`);
   };
   process.on('unhandledRejection', onRejection);
   try {
     await run(world);
-    const { scheduler, trace, oracles, counts, violation } = world;
+    const { scheduler, trace, oracles, counts, injections, violation } = world;
     const { steps, nowMs } = scheduler;
     return {
       seed,
@@ -65,6 +66,7 @@ export async function simulate(
       simulatedMs: nowMs,
       acknowledgedUid: oracles.acknowledged.uid,
       counts,
+      injections,
     };
   } finally {
     process.off('unhandledRejection', onRejection);
@@ -75,7 +77,7 @@ interface BuiltWorld extends World {
   readonly hosts: readonly Host[];
 }
 
-function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
+function createWorld(seed: number, chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
   const scheduler = new Scheduler(chance, trace);
   const { members, replicas, durability } = swarm;
   const hosts: Host[] = [];
@@ -91,7 +93,8 @@ function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
   });
   const order = Array.from({ length: members }, (_, at) => memberPodName(clusterName, at));
   const servers = { network: new Network({ chance, scheduler, swarm }), stream: new StreamServer(), api };
-  const world: BuiltWorld = { chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, violation: null, counts: new Map() };
+  const judged = { violation: null, counts: new Map<string, number>(), injections: [] };
+  const world: BuiltWorld = { seed, chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, ...judged };
   for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
   for (let at = 0; at < replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
   return world;

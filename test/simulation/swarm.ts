@@ -28,6 +28,9 @@ export const faultKinds = [
   'operatorAway',
   'operatorRestart',
   'diskReplaced',
+  'bitFlip',
+  'volumesLost',
+  'allLost',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -48,6 +51,9 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['streamLost', 'allDown', 'powerLoss', 'streamAway'],
   ['streamLosesEnd', 'syncFails', 'diskFull', 'leaseGiven'],
   ['diskSlow', 'kill', 'powerLoss', 'streamLosesEnd'],
+  ['bitFlip', 'kill', 'leaseGiven'],
+  ['bitFlip', 'powerLoss', 'streamLosesEnd'],
+  ['volumesLost', 'leaseGiven', 'diskReplaced'],
 ];
 
 export interface Swarm {
@@ -79,6 +85,8 @@ export interface Swarm {
   readonly thinkMs: number;
   readonly keys: number;
   readonly faults: readonly FaultKind[];
+  /** Numbers of faults that do not happen. */
+  readonly skipped: readonly number[];
   readonly faultGapMs: number;
   readonly faultLastsMs: number;
   /** How often a fault meets the leader, and not whoever. */
@@ -97,6 +105,7 @@ export interface SwarmChanges {
   readonly without?: readonly FaultKind[];
   /** In the place of what was drawn. */
   readonly faults?: readonly FaultKind[];
+  readonly skipped?: readonly number[];
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
@@ -135,6 +144,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     thinkMs: chance.pick([30, 100, 300]),
     keys: chance.pick([1, 2, 4]),
     faults: drawFaults(chance),
+    skipped: [],
     faultGapMs: chance.pick([200, 500, 1500]),
     faultLastsMs: chance.pick([300, 1500, 5000, 10_000]),
     leaderShare: chance.pick([0, 0.5, 0.8]),
@@ -155,7 +165,7 @@ function drawFaults(chance: Chance): FaultKind[] {
 
 function changed(
   drawn: Swarm,
-  { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, judgesStream = false }: SwarmChanges,
+  { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork, judgesStream = false }: SwarmChanges,
 ): Swarm {
   const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind));
   const calm =
@@ -165,5 +175,13 @@ function changed(
           stream: { lossRate: 0, answerLossRate: 0, lateCopyRate: 0, staleRate: 0 },
         }
       : {};
-  return { ...drawn, ...calm, faults, faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs, clients: clients ?? drawn.clients, judgesStream };
+  return {
+    ...drawn,
+    ...calm,
+    faults,
+    skipped,
+    faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs,
+    clients: clients ?? drawn.clients,
+    judgesStream,
+  };
 }
