@@ -7,7 +7,7 @@ import { fetchFrames } from './peer-calls.ts';
 import type { Clock, DamagedFrames, Journal, LogStream, Peers } from './ports.ts';
 
 const retryMs = 1000;
-/** Nothing came from the stream for so long: it has no more. */
+/** Nothing came from the stream for so long that stands before the end of the hole: it has no more. */
 const streamSilenceMs = 3000;
 
 export interface RepairSources {
@@ -57,7 +57,7 @@ function orNone(error: unknown): Uint8Array[] {
   return [];
 }
 
-/** Reads the stream from its first message until it says nothing new. */
+/** Reads the stream from its first message until it has the hole, or says nothing new of it. */
 function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSources): Promise<Frame[] | null> {
   const frames = new Map<number, Frame[]>();
   return new Promise((resolve) => {
@@ -76,11 +76,13 @@ function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSource
       '',
       (event) => {
         if (event.kind !== 'frame') return;
-        cancel();
-        cancel = clock.after(streamSilenceMs, end);
         const frame = decodeFrame(event.bytes, sha256);
-        if ('error' in frame || frame.index < hole.fromIndex || frame.index > hole.toIndex) return;
-        note(frames, frame);
+        // What others write meanwhile is no news of the hole.
+        if ('error' in frame || frame.index > hole.toIndex) return;
+        cancel();
+        if (frame.index >= hole.fromIndex) note(frames, frame);
+        if (chainOf(hole, frames) === null) cancel = clock.after(streamSilenceMs, end);
+        else end();
       },
       () => Promise.resolve(),
     );
