@@ -3,16 +3,22 @@
 import type { Chance } from './chance.ts';
 import type { Host } from './host.ts';
 import type { SimulatedOperator } from './simulated-operator.ts';
+import type { StatefulSet } from './stateful-set.ts';
 import type { World } from './world.ts';
 
 const maxDownMs = 2500;
 
 export type DiskCopy = ReturnType<Host['disk']['snapshot']>;
 
-export interface Act {
+/** What runs beside the members. */
+export interface Controllers {
+  readonly operator: SimulatedOperator;
+  readonly statefulSet: StatefulSet;
+}
+
+export interface Act extends Controllers {
   readonly world: World;
   readonly chance: Chance;
-  readonly operator: SimulatedOperator;
   /** Those whose pods are there. */
   readonly hosts: readonly Host[];
   readonly host: Host;

@@ -1,11 +1,11 @@
 // What goes wrong in a simulation: one fault after the other while the phase of faults lasts, each for a time that was drawn, several at once.
 // `heal` ends them all. Faults act on the world only; no part of a program is told.
 import { Chance } from './chance.ts';
-import { down, downMs, others, type Act, type DiskCopy } from './fault-act.ts';
+import { down, downMs, others, type Act, type Controllers, type DiskCopy } from './fault-act.ts';
 import type { Host } from './host.ts';
+import { orderFaults } from './order-faults.ts';
 import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
-import type { SimulatedOperator } from './simulated-operator.ts';
 import { volumeFaults } from './volume-faults.ts';
 
 /** `allDown` never leaves a majority. */
@@ -26,16 +26,16 @@ const maxInjections = 4096;
 
 export class Faults {
   readonly #world: World;
-  readonly #hosts: readonly Host[];
-  readonly #operator: SimulatedOperator;
+  readonly #allHosts: readonly Host[];
+  readonly #controllers: Controllers;
   #isOver = false;
   readonly #copies = new Map<Host, DiskCopy>();
   #injections = 0;
 
-  constructor(world: World, hosts: readonly Host[], operator: SimulatedOperator) {
+  constructor(world: World, hosts: readonly Host[], controllers: Controllers) {
     this.#world = world;
-    this.#hosts = hosts;
-    this.#operator = operator;
+    this.#allHosts = hosts;
+    this.#controllers = controllers;
   }
 
   begin(): void {
@@ -54,9 +54,14 @@ export class Faults {
     });
   }
 
+  get #hosts(): readonly Host[] {
+    return this.#allHosts.filter(({ wanted }) => wanted);
+  }
+
   #inject(number: number, chance: Chance): void {
     const { scheduler, swarm, trace, injections } = this.#world;
     const kind = chance.pick(swarm.faults);
+    if (this.#hosts.length === 0) return;
     const host = this.#pickHost(chance);
     if (swarm.keepsMajority && takesOut.has(kind) && !this.#canSpare(host)) return;
     count(this.#world, `fault: ${kind}`);
@@ -73,9 +78,9 @@ export class Faults {
   }
 
   #canSpare(host: Host): boolean {
-    const { swarm } = this.#world;
+    const { members } = this.#world;
     const out = this.#hosts.filter((each) => each.kind === 'member' && (each === host || each.isOut));
-    return 2 * out.length < swarm.members;
+    return 2 * out.length < members;
   }
 
   #act(host: Host, chance: Chance): Act {
@@ -86,8 +91,8 @@ export class Faults {
         if (!this.#isOver) end();
       });
     };
-    const [world, operator, hosts, copies] = [this.#world, this.#operator, this.#hosts, this.#copies];
-    return { world, chance, operator, hosts, host, whileLasts, copies };
+    const [world, hosts, copies] = [this.#world, this.#hosts, this.#copies];
+    return { world, chance, ...this.#controllers, hosts, host, whileLasts, copies };
   }
 
   /** Everything works from now on, and everybody runs. */
@@ -100,8 +105,8 @@ export class Faults {
     world.api.tear(false);
     world.api.lateMs = 0;
     world.stream.setAvailable(true);
-    this.#operator.start();
-    for (const host of this.#hosts) host.heal();
+    this.#controllers.operator.start();
+    for (const host of this.#allHosts) host.heal();
   }
 }
 
@@ -235,4 +240,5 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     operator.start();
   },
   ...volumeFaults,
+  ...orderFaults,
 };

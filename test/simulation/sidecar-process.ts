@@ -19,6 +19,7 @@ import { complain, count, type RunningSidecar, type SimulatedHost, type World } 
 const silent = pino({ level: 'silent' });
 const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
 const maxNoticeMs = 3000;
+const orderPollMs = 2000;
 
 export class SidecarProcess implements RunningSidecar {
   dead = false;
@@ -88,14 +89,14 @@ export class SidecarProcess implements RunningSidecar {
   }
 
   async #run(): Promise<void> {
-    const { swarm, order } = this.#world;
+    const { swarm } = this.#world;
     const host = this.#host;
     const options = { address: `${host.pod}:5000`, version: 'test' };
     const journal = await this.#openJournal();
     const clock = this.#clock();
     const log = this.#log;
     const { peers, stream } = this;
-    const pods = (): string[] => order.filter((pod) => pod !== host.pod);
+    const pods = (): string[] => this.#world.order.filter((pod) => pod !== host.pod);
     await repairJournal({ journal, peers, stream, pods, sha256, clock, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
     const lease = host.kind === 'dr' ? null : this.#lease;
@@ -114,9 +115,17 @@ export class SidecarProcess implements RunningSidecar {
     this.#runtime = await Runtime.create({ journal, stream, peers, lease, ownPod, clock, crash, log }, { member, ...options });
     this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, ...options, log });
     this.control.onChange(() => this.#watchGate());
-    this.#runtime.setOrder(order);
+    this.#followOrder([]);
     this.#tellConnection();
     this.#runtime.start();
+  }
+
+  /** The mounted failover.csv, as failover-order.ts follows it. It changes only where `spec.members` does. */
+  #followOrder(known: readonly string[]): void {
+    const { order, swarm, scheduler } = this.#world;
+    if (order !== known) this.#runtime?.setOrder(order);
+    if (!swarm.faults.includes('membersChange')) return;
+    scheduler.after(orderPollMs, 'failoverOrder', { machine: this.#host, life: this }, () => this.#followOrder(order));
   }
 
   #openJournal(): Promise<Journal> {
@@ -153,6 +162,7 @@ export class SidecarProcess implements RunningSidecar {
   #watchGate(): void {
     if (this.#gateIsOpen || this.control?.started() !== true) return;
     this.#gateIsOpen = true;
+    this.#world.api.setPod(this.#host.pod, { ready: true });
     this.#world.oracles.started(this.#host.pod, this.control.uid, this.startedAtMs);
   }
 

@@ -14,6 +14,7 @@ import { Person } from './person.ts';
 import { Oracles } from './oracles.ts';
 import { Scheduler } from './scheduler.ts';
 import { clusterName, SimulatedOperator } from './simulated-operator.ts';
+import { StatefulSet } from './stateful-set.ts';
 import { StreamServer } from './stream-server.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
@@ -74,7 +75,16 @@ export async function simulate(
 }
 
 interface BuiltWorld extends World {
-  readonly hosts: readonly Host[];
+  readonly hosts: Host[];
+}
+
+/** The machine of a member's pod; it is there from the first time on that somebody asks for it. */
+function hostOf(world: BuiltWorld, pod: string): Host {
+  const known = world.hosts.find((host) => host.pod === pod);
+  if (known !== undefined) return known;
+  const host = new Host(world, pod, 'member', world.hosts.length);
+  world.hosts.push(host);
+  return host;
 }
 
 function createWorld(seed: number, chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
@@ -94,7 +104,7 @@ function createWorld(seed: number, chance: Chance, swarm: Swarm, trace: Trace): 
   const order = Array.from({ length: members }, (_, at) => memberPodName(clusterName, at));
   const servers = { network: new Network({ chance, scheduler, swarm }), stream: new StreamServer(), api };
   const judged = { violation: null, counts: new Map<string, number>(), injections: [] };
-  const world: BuiltWorld = { seed, chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, ...judged };
+  const world: BuiltWorld = { seed, chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, members, ...judged };
   for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
   for (let at = 0; at < replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
   return world;
@@ -102,7 +112,8 @@ function createWorld(seed: number, chance: Chance, swarm: Swarm, trace: Trace): 
 
 async function run(world: BuiltWorld): Promise<void> {
   const { scheduler, swarm, chance } = world;
-  const operator = new SimulatedOperator(world);
+  const statefulSet = new StatefulSet(world, clusterName, (pod) => hostOf(world, pod));
+  const operator = new SimulatedOperator(world, statefulSet);
   operator.start();
   for (const host of world.hosts) {
     host.replacePod();
@@ -110,7 +121,7 @@ async function run(world: BuiltWorld): Promise<void> {
   }
   let asking = true;
   const clients = Array.from({ length: swarm.clients }, (_, at) => new Client(world, at, () => asking));
-  const faults = new Faults(world, world.hosts, operator);
+  const faults = new Faults(world, world.hosts, { operator, statefulSet });
   const person = new Person(world, world.hosts);
   let isOver = false;
   const lookForEnd = (sinceMs: number): void => {

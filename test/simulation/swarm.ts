@@ -31,6 +31,11 @@ export const faultKinds = [
   'bitFlip',
   'volumesLost',
   'allLost',
+  'membersChange',
+  'rollout',
+  'forceStart',
+  'discardLocal',
+  'statusConflict',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -51,6 +56,13 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['streamLost', 'allDown', 'powerLoss', 'streamAway'],
   ['streamLosesEnd', 'syncFails', 'diskFull', 'leaseGiven'],
   ['diskSlow', 'kill', 'powerLoss', 'streamLosesEnd'],
+  ['membersChange', 'kill', 'leaseGiven'],
+  ['membersChange', 'diskReplaced', 'partition'],
+  ['membersChange', 'operatorAway', 'streamLosesEnd', 'allDown'],
+  ['rollout', 'membersChange'],
+  ['rollout', 'kill'],
+  ['forceStart', 'allDown', 'leaseGiven', 'streamLosesEnd'],
+  ['discardLocal', 'forceStart', 'partition'],
   ['bitFlip', 'kill', 'leaseGiven'],
   ['bitFlip', 'powerLoss', 'streamLosesEnd'],
   ['volumesLost', 'leaseGiven', 'diskReplaced'],
@@ -87,6 +99,8 @@ export interface Swarm {
   readonly faults: readonly FaultKind[];
   /** Numbers of faults that do not happen. */
   readonly skipped: readonly number[];
+  /** A person removes the volumes of members that `spec.members` no longer has. */
+  readonly volumesGo: boolean;
   readonly faultGapMs: number;
   readonly faultLastsMs: number;
   /** How often a fault meets the leader, and not whoever. */
@@ -145,6 +159,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     keys: chance.pick([1, 2, 4]),
     faults: drawFaults(chance),
     skipped: [],
+    volumesGo: chance.happens(0.5),
     faultGapMs: chance.pick([200, 500, 1500]),
     faultLastsMs: chance.pick([300, 1500, 5000, 10_000]),
     leaderShare: chance.pick([0, 0.5, 0.8]),

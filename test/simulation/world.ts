@@ -30,6 +30,8 @@ export interface SimulatedHost extends Station {
   readonly podUid: string;
   /** How often it stood still. */
   readonly pauses: number;
+  /** Its pod is there, and is not being deleted. */
+  readonly wanted: boolean;
   readonly process: RunningSidecar | null;
   /** Why it ended by itself the last time; `''` before. */
   readonly lastExit: string;
@@ -74,8 +76,10 @@ export interface World {
   readonly stream: StreamServer;
   readonly api: ApiServer;
   readonly hosts: readonly SimulatedHost[];
-  /** Electable pods in the order of failover.csv. */
-  readonly order: readonly string[];
+  /** Electable pods in the order of failover.csv, as the operator wrote it last. */
+  order: readonly string[];
+  /** `spec.members`, as a person wrote it last. */
+  members: number;
   violation: Violation | null;
   /** How often each thing happened: faults by kind, phases and their changes. */
   readonly counts: Map<string, number>;
