@@ -79,7 +79,7 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   const isVain = missing.length === 0 && !isUnderWay(present, open) && !canElect(cluster, reported(present));
   if (!isVain && (leadership.kind === 'led' || candidates.some((member) => mayStand(member, open)))) return { kind: 'notNeeded' };
   const patience = patienceLeftMs(cluster, observed.nowMs);
-  const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(cluster.spec.members));
+  const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(candidates.length));
   const worthWaiting = cluster.spec.startup.policy === 'Quorum' && patience > 0;
   const gathering = { kind: 'gathering', present, missing, decideAgainMs: worthWaiting ? patience : null } as const;
   return enough && leaderLease !== null ? judgeLogs(observed, gathering, open) : gathering;

@@ -91,9 +91,8 @@ export class SimulatedOperator {
   }
 
   /** Of the objects that the operator applies these alone matter here: failover.csv, the StatefulSet, and Leases that are surplus. */
-  #applyMembers({ cluster, memberLeases }: Observed): void {
+  #applyMembers({ cluster, keptMembers: kept }: Observed): void {
     const { api, scheduler, order } = this.#world;
-    const kept = keptMembers(cluster, memberLeases, this.#statefulSet.replicas);
     const { members } = cluster.spec;
     if (kept === this.#statefulSet.replicas && members === order.length) return;
     scheduler.later(api.delayMs(), 'applyMembers', () => {
@@ -175,8 +174,11 @@ export class SimulatedOperator {
       return { ...this.#lease(name, String(lease?.renewal ?? 0)), report, discard: lease?.discard ?? null };
     };
     const sets = swarm.replicas > 0 ? [clusterName, `${clusterName}-dr`] : [clusterName];
+    const cluster = { ...clusterOf(this.#world), status: api.status };
+    const memberLeases = [...api.memberLeases.keys()].map(member);
     return {
-      cluster: { ...clusterOf(this.#world), status: api.status },
+      cluster,
+      keptMembers: keptMembers(cluster, memberLeases, this.#statefulSet.replicas),
       nowMs: wallEpochMs + nowMs,
       freshId: `cluster-${chance.nonce()}`,
       desired: { kind: 'objects', objects: [] },
@@ -194,7 +196,7 @@ export class SimulatedOperator {
         acquiredAtMs: api.acquiredAtMs,
         round: api.lease.round,
       },
-      memberLeases: [...api.memberLeases.keys()].map(member),
+      memberLeases,
       statusAgeMs: nowMs - this.#statusWrittenMs,
       askedAgoMs: nowMs - this.#askedMs,
       answers: new Map(),
