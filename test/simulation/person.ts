@@ -43,7 +43,7 @@ export class Person {
   /** A journal that cannot be opened, or has a hole that nobody fills, is given up with its volume. */
   #replaceUnreadable(host: SimulatedHost, withoutFaultsMs: number): void {
     const { isDamaged } = host.record;
-    if (!isDamaged || host.process?.control != null) return;
+    if (!isDamaged || (host.process?.control ?? null) !== null) return;
     const isUnreadable = host.lastExit === 'journal_corrupt' || host.lastExit === 'journal_version';
     if (!isUnreadable && withoutFaultsMs < patienceMs) return;
     const held = isUnreadable ? [] : host.record.damaged.filter((hash) => this.#isSomewhere(hash, host));
@@ -55,7 +55,7 @@ export class Person {
 
   #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
     const { stream, oracles } = this.#world;
-    const isRunning = (host: SimulatedHost): boolean => host !== lacking && host.process?.control != null && host.record.holds(hash);
+    const isRunning = (host: SimulatedHost): boolean => host !== lacking && (host.process?.control ?? null) !== null && host.record.holds(hash);
     return this.#hosts.some(isRunning) || stream.messages.some((bytes) => oracles.book.hashOf(bytes) === hash);
   }
 
