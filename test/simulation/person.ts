@@ -55,7 +55,8 @@ export class Person {
 
   #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
     const { stream, oracles } = this.#world;
-    const isRunning = (host: SimulatedHost): boolean => host !== lacking && (host.process?.control ?? null) !== null && host.record.holds(hash);
+    const isRunning = (host: SimulatedHost): boolean =>
+      host !== lacking && (host.process?.control ?? null) !== null && host.record.holds(hash);
     return this.#hosts.some(isRunning) || stream.messages.some((bytes) => oracles.book.hashOf(bytes) === hash);
   }
 
