@@ -95,7 +95,14 @@ export default defineConfig(
   },
   // Commands speak to a person.
   {
-    files: ['test/*.ts', 'test/{cluster,demo}/**/*.ts', 'test/simulation/main.ts', 'test/e2e/**/*.ts', 'common/crd/main.ts', 'cli/**/*.ts'],
+    files: [
+      'test/*.ts',
+      'test/{cluster,demo}/**/*.ts',
+      'test/{simulation,integration/chaos}/main.ts',
+      'test/e2e/**/*.ts',
+      'common/crd/main.ts',
+      'cli/**/*.ts',
+    ],
     rules: { 'no-console': 'off' },
   },
   {

@@ -46,6 +46,17 @@ export class LocalProcess implements ControlProcess {
   }
 
   async submit(change: Change): Promise<ChangeReceipt> {
+    try {
+      return await this.#submit(change);
+    } catch (error) {
+      // Nobody takes changes, and this is why: who is told that there is no leader looks elsewhere for the cause.
+      if (this.#options.runtime.diskFull && isAppError(error) && error.code === 'no_leader')
+        throw new AppError('disk_full', 'the journal of this member has no room, and no other member leads', error);
+      throw error;
+    }
+  }
+
+  async #submit(change: Change): Promise<ChangeReceipt> {
     if (this.#member.config.kind === 'dr') throw new AppError('always_follower', 'This pod is a disaster-recovery replica.');
     if (this.#member.role.kind === 'leader') return receiptOf(await this.#submitHere(change));
     const leader = leaderOf(this.#member);

@@ -30,24 +30,25 @@ export function memberReport(m: Member, { address, version }: { readonly address
   };
 }
 
-/** What is told when it changes, as one text. The journal's end is part of it: a change can be read once it is durable here, which may be after it was acknowledged. */
-export function outlineOf(m: Member): string {
+/** What is told when a part of it changes. The journal's end is one: a change can be read once it is durable here, which may be after it was acknowledged. */
+export function outlineOf(m: Member): readonly (string | number | boolean | undefined)[] {
   const { phase, reason, message } = phaseOf(m);
-  const why = reason === 'StreamUnavailable' ? message : reason;
-  return JSON.stringify([
-    [
-      phase,
-      why,
-      m.leader?.pod,
-      m.synced,
-      isEligible(m),
-      m.disk,
-      isVoter(m),
-      m.log.configurations.length,
-      m.log.confirmedIndex >= (m.log.configurations.at(-1)?.index ?? 0),
-    ],
-    [m.durable.position.index, m.store.index, m.promise.generation, m.promise.number],
-  ]);
+  const { configurations, confirmedIndex } = m.log;
+  return [
+    phase,
+    reason === 'StreamUnavailable' ? message : reason,
+    m.leader?.pod,
+    m.synced,
+    isEligible(m),
+    m.disk,
+    isVoter(m),
+    configurations.length,
+    confirmedIndex >= (configurations.at(-1)?.index ?? 0),
+    m.durable.position.index,
+    m.store.index,
+    m.promise.generation,
+    m.promise.number,
+  ];
 }
 
 function acknowledged(m: Member): HighWaterMark | null {

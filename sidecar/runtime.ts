@@ -43,6 +43,7 @@ export class Runtime {
   #member: Member;
   readonly #inputs: Input[] = [];
   #running = false;
+  #diskFull = false;
   readonly #submissions = new Callers<SubmitResult>();
   readonly #reads = new Callers<ReadResult>();
   readonly #board: StatusBoard;
@@ -68,6 +69,11 @@ export class Runtime {
 
   get member(): Member {
     return this.#member;
+  }
+
+  /** The journal found no room the last time that it was written. */
+  get diskFull(): boolean {
+    return this.#diskFull;
   }
 
   start(): void {
@@ -216,10 +222,12 @@ export class Runtime {
     this.#journalDrained = this.#ports.journal.write(journalStep).then(
       (archived) => {
         this.#noteArchived(archived);
+        this.#diskFull = false;
         if (member === this.#member) this.input({ kind: 'persisted', token });
       },
       (error: unknown) => {
         if (!isAppError(error)) return this.#ports.crash(error);
+        this.#diskFull = error.code === 'disk_full';
         // All that waited behind it is refused with it: one reload serves them.
         if (member !== this.#member || member.reloading) return;
         this.#ports.log.error({ code: error.code, detail: error.detail }, 'journal does not take the write');
@@ -250,11 +258,11 @@ export class Runtime {
     this.#publishing?.abort();
     const controller = new AbortController();
     this.#publishing = controller;
-    this.#settle(this.#ports.stream.publish(frame, expectedSeq, controller.signal), (outcome) => ({
-      kind: 'published',
-      token,
-      seq: outcome?.kind === 'stored' ? outcome.seq : null,
-    }));
+    this.#settle(this.#ports.stream.publish(frame, expectedSeq, controller.signal), (outcome) => {
+      // What is over needs no end, which is an exception with a stack for each frame.
+      if (this.#publishing === controller) this.#publishing = null;
+      return { kind: 'published', token, seq: outcome?.kind === 'stored' ? outcome.seq : null };
+    });
   }
 
   #load(token: number, fromIndex: number): void {

@@ -7,7 +7,7 @@ export class StatusBoard {
   readonly #ownPod: OwnPod;
   readonly #options: { readonly address: string; readonly version: string };
   readonly #listeners = new Set<() => void>();
-  #shown = '';
+  #shown: ReturnType<typeof outlineOf> = [];
 
   constructor(ownPod: OwnPod, options: { readonly address: string; readonly version: string }) {
     this.#ownPod = ownPod;
@@ -21,7 +21,7 @@ export class StatusBoard {
 
   show(m: Member): void {
     const outline = outlineOf(m);
-    if (outline === this.#shown) return;
+    if (outline.every((part, at) => part === this.#shown[at])) return;
     this.#shown = outline;
     // The record of the process before stands until this one knows which disk it has.
     if (m.disk === 'registering' || m.disk === 'registered') this.#ownPod.report(memberReport(m, this.#options));

@@ -111,13 +111,19 @@ export function outlineOf(status: ControlClusterStatus): string {
   ]);
 }
 
-/** Same content, whatever the order of keys. */
-export const sameStatus = (a: ControlClusterStatus, b: ControlClusterStatus): boolean => canonical(a) === canonical(b);
+/** Same content, whatever the order of keys; a key without a value counts as absent, as in JSON. */
+export const sameStatus = (a: ControlClusterStatus, b: ControlClusterStatus): boolean => sameContent(a, b);
 
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
+type Content = Readonly<Partial<Record<string, unknown>>>;
+
+function sameContent(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b))
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((part, at) => sameContent(part, b[at]));
+  const [one, other] = [a as Content, b as Content];
+  return (
+    Object.keys(one).every((key) => sameContent(one[key], other[key])) &&
+    Object.keys(other).every((key) => key in one || other[key] === undefined)
   );
 }

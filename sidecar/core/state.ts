@@ -190,7 +190,7 @@ export function createMember(config: MemberConfig, hardState: HardState, { base,
   };
 }
 
-/** The process goes on with a member that was built anew from the journal: it keeps its place in the round, what it had joined, and which disk it has. */
+/** The process goes on with a member that was built anew from the journal: it keeps its place in the round, what it had joined, which disk it has, and what it knew to be acknowledged. */
 export function carryOver(m: Member, before: Member): void {
   m.lease.observe(before.lease.record, before.now.nowMs);
   m.join = before.join;
@@ -201,6 +201,9 @@ export function carryOver(m: Member, before: Member): void {
   m.order = before.order;
   m.connectionProblem = before.connectionProblem;
   if (before.disk === 'registered') m.disk = 'registered';
+  // Its frames tell it but for the last of them, and what could be read once stays readable. Not so when the log was parted from, as after a forced start.
+  const known = Math.min(before.acknowledgedIndex, m.log.length);
+  if (m.log.hashAt(known) === before.log.hashAt(known)) acknowledge(m, known);
 }
 
 /** Adds the next frame of the journal, before the first input. */

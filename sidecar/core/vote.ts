@@ -18,7 +18,7 @@ export function onVoteRequest(m: Member, request: MessageOf<'voteRequest'>): voi
   const repeats = sameEpoch(request.epoch, m.promise) && m.role.kind === 'follower';
   const grants = (repeats || compareEpochs(request.epoch, m.promise) > 0) && comparePositions(request.position, m.log.position()) >= 0;
   if (!grants) return answerVote(m, request.from, request.epoch, false);
-  if (m.join.kind === 'undecided') m.join = { kind: 'running' };
+  if (m.join.kind === 'undecided' || isAheadNoMore(m, request.position.uid)) m.join = { kind: 'running' };
   // Who is blocked keeps its own log, and takes nothing over.
   if (!repeats && m.join.kind === 'running' && request.position.index - m.log.length > coreLimits.voterLagFrames) {
     seek(m, request.position);
@@ -30,6 +30,13 @@ export function onVoteRequest(m: Member, request: MessageOf<'voteRequest'>): voi
     if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);
   });
 }
+
+/**
+ * It was blocked since it was ahead of a leader; the candidate has come as far (K9). Without this a blocked majority would vote and never take the claim,
+ * and the candidate's heartbeats would keep it blocked. What is parted for a person to judge stays so.
+ */
+const isAheadNoMore = ({ join, log, config }: Member, uid: number): boolean =>
+  join.kind === 'blocked' && join.reason === 'AheadOfLeader' && config.divergedMember === 'Archive' && uid >= log.position().uid;
 
 function answerVote(m: Member, to: string, epoch: Epoch, granted: boolean): void {
   m.effects.push({

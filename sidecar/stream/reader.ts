@@ -21,9 +21,6 @@ interface Place {
 }
 const start: Place = { seq: 0, is: null };
 
-/** Where nothing can be checked all was purged, and the first sequence of a stream never moves back. */
-const isReplaced = ({ seq, is }: Place, firstSeq: number): boolean => is === null && seq > 0 && firstSeq <= seq;
-
 export interface ReaderOptions {
   readonly jetstream: JetStream;
   readonly stream: string;
@@ -39,6 +36,8 @@ export interface ReaderOptions {
 export class StreamReader {
   readonly #options: ReaderOptions;
   #place: Place;
+  /** Messages up to here were told as purged; 0 none. */
+  #purgedSeq = 0;
   /** What was last told of the connection: `''` connected, else why not; `null` nothing yet. */
   #told: string | null = null;
 
@@ -108,16 +107,22 @@ export class StreamReader {
   #compare({ firstSeq, lastSeq }: StreamEnds): void {
     const place = this.#place;
     if (lastSeq < place.seq) this.#restart(`the stream ends at ${String(lastSeq)}, before the last message read`);
-    else if (isReplaced(place, firstSeq)) this.#restart('the stream is another one than that which was purged');
+    else if (this.#isReplaced(firstSeq)) this.#restart('the stream is another one than that which was purged');
     const { seq, is } = this.#place;
     if (firstSeq <= (is === null ? seq + 1 : seq)) return;
     this.#skip(firstSeq);
+  }
+
+  /** The first sequence of a stream never moves back. It may be another stream though the place was never checked, or has been read since. */
+  #isReplaced(firstSeq: number): boolean {
+    return this.#purgedSeq > 0 && firstSeq <= this.#purgedSeq;
   }
 
   #skip(firstSeq: number): void {
     const { log, stream } = this.#options;
     log.warn({ stream, seq: this.#place.seq, firstSeq }, 'stream was purged beyond the last message read');
     this.#place = { seq: firstSeq - 1, is: null };
+    this.#purgedSeq = firstSeq - 1;
     this.#emit({ kind: 'purged', firstSeq });
   }
 
@@ -168,7 +173,7 @@ export class StreamReader {
       }
       const isGone = place.is !== null && bytes === null;
       // A consumer may bring heartbeats and no messages.
-      if (!isGone && ends?.lastSeq === place.seq && !isReplaced(place, ends.firstSeq)) return;
+      if (!isGone && ends?.lastSeq === place.seq && !this.#isReplaced(ends.firstSeq)) return;
       // A purge, and an end that was lost, are seen before the next consumer.
       if (isGone && ends !== null && ends.firstSeq <= place.seq) this.#restart('the last message read is gone');
       session.abort();
@@ -186,6 +191,7 @@ export class StreamReader {
     const { log, stream } = this.#options;
     log.warn({ stream, seq: this.#place.seq, reason }, 'stream is read again from its first message');
     this.#place = start;
+    this.#purgedSeq = 0;
     this.#emit({ kind: 'restarted', reason });
   }
 

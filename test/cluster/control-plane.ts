@@ -61,6 +61,9 @@ export interface ControlPlane {
   readonly kubeconfig: string;
   readonly url: string;
   readonly auditLog: string;
+  /** The API server keeps its connections and answers nothing, until it is thawed. */
+  freeze(): void;
+  thaw(): void;
   /** Ends all of it; the directory stays. */
   stop(): Promise<void>;
 }
@@ -72,6 +75,9 @@ export async function startControlPlane(options: { directory: string; address?: 
   const controllers = options.controllers ?? false;
   const parts = await controlPlane({ directory: options.directory, address, etcdAddress: address, controllers, advertise: false });
   const children: Child[] = [];
+  const signalApiServer = (signal: NodeJS.Signals) => (): void => {
+    children.find(({ name }) => name === 'kube-apiserver')?.signal(signal);
+  };
   const stop = async (): Promise<void> => {
     for (const child of children.toReversed()) await child.stop();
   };
@@ -85,7 +91,14 @@ export async function startControlPlane(options: { directory: string; address?: 
     await stop();
     throw error;
   }
-  return { kubeconfig: parts.kubeconfig, url: parts.url, auditLog: parts.auditLog, stop };
+  return {
+    kubeconfig: parts.kubeconfig,
+    url: parts.url,
+    auditLog: parts.auditLog,
+    freeze: signalApiServer('SIGSTOP'),
+    thaw: signalApiServer('SIGCONT'),
+    stop,
+  };
 }
 
 /** Writes what the control plane needs into its directory (keeping what is there) and says what to run. Builds missing programs. */
@@ -221,13 +234,13 @@ async function isReady(url: string, ca: Buffer): Promise<boolean> {
 
 /** A component as a child of this process; the kernel ends it when this process ends, however that comes about. */
 class Child {
+  readonly name: string;
   readonly #process: ChildProcess;
   readonly #exited: Promise<void>;
-  readonly #name: string;
   readonly #log: string;
 
   constructor(component: Component, directory: string) {
-    this.#name = component.name;
+    this.name = component.name;
     this.#log = join(directory, 'logs', `${component.name}.log`);
     const log = openSync(this.#log, 'a');
     this.#process = spawn('setpriv', ['--pdeathsig', 'KILL', component.program, ...component.args], {
@@ -249,7 +262,11 @@ class Child {
   async failure(): Promise<string | undefined> {
     if (this.#process.pid !== undefined && this.#process.exitCode === null && this.#process.signalCode === null) return undefined;
     const log = await readFile(this.#log, 'utf8').catch(() => '');
-    return `${this.#name} has ended (exit code ${String(this.#process.exitCode)}). The end of ${this.#log}:\n${log.slice(-2000)}`;
+    return `${this.name} has ended (exit code ${String(this.#process.exitCode)}). The end of ${this.#log}:\n${log.slice(-2000)}`;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
   }
 
   async stop(): Promise<void> {

@@ -67,6 +67,22 @@ describe('each sequence is checked (decision 5)', () => {
     ]);
   });
 
+  test('an end that is lost between the look at a purged stream and the consumer is told', async () => {
+    const world = new SimStreamWorld({ delayMs: 1000 });
+    const [stream, other] = [world.open(), world.open()];
+    await world.publish(other, [first]);
+    world.server.purge(4);
+    world.server.faults.script('call', 'answerDelayed');
+    const reader = world.read(stream);
+    await world.clock.pass(10);
+    world.server.loseEnd(1);
+    await world.clock.until(() => reader.kinds.includes('purged'));
+    await world.publish(other, [first, second, third], 1);
+    await world.clock.until(() => reader.kinds.includes('restarted'));
+    await world.clock.until(() => reader.seqs.slice(-3).join() === '2,3,4');
+    expect(reader.events).toContainEqual({ kind: 'purged', firstSeq: 2 });
+  });
+
   test('a reader from the first message is told that it is not the first there was', async () => {
     const world = new SimStreamWorld();
     const stream = world.open();

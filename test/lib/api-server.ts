@@ -17,6 +17,9 @@ export interface ApiServer {
   readonly auditLog: string;
   /** Runs kubectl; `input` is sent as JSON to its standard input. Does not throw when kubectl fails. */
   kubectl(args: readonly string[], input?: unknown): Promise<CommandResult>;
+  /** It keeps its connections and answers nothing, until it is thawed. */
+  freeze(): void;
+  thaw(): void;
   /** Ends it and removes its data. */
   stop(): Promise<void>;
 }
@@ -42,6 +45,12 @@ export async function startApiServer({ controllers = false } = {}): Promise<ApiS
     kubeconfig: plane.kubeconfig,
     auditLog: plane.auditLog,
     kubectl: (args, input) => attempt(program, withConfig(args), input === undefined ? {} : { input: JSON.stringify(input) }),
+    freeze: () => {
+      plane.freeze();
+    },
+    thaw: () => {
+      plane.thaw();
+    },
     stop,
   };
 }

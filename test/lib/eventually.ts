@@ -6,8 +6,8 @@ const pollMs = 5;
 const slowPollMs = 250;
 
 /** Resolves when `check` no longer throws; rejects with what it threw last when that takes longer than `withinMs`. */
-export async function eventually(check: () => void | Promise<void>, withinMs = 3000): Promise<void> {
-  return poll(check, withinMs, pollMs);
+export async function eventually(check: () => void | Promise<void>, withinMs = 3000, everyMs = pollMs): Promise<void> {
+  return poll(check, withinMs, everyMs);
 }
 
 /** The same, for conditions that are looked at through kubectl. */

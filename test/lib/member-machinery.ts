@@ -11,8 +11,6 @@ import { headOf, MemberNode } from './member-node.ts';
 
 const tickMs = 50;
 const leasePollMs = 1000;
-/** An answer of a peer is bounded, as that of the runtime is. */
-const framesPerAnswer = 8;
 
 export class MemberMachinery {
   readonly nodes: MemberNode[];
@@ -27,6 +25,10 @@ export class MemberMachinery {
   readonly stalled = new Set<string>();
   /** The API server answers nobody. */
   apiAway = false;
+  /** Pods that the API server does not answer. */
+  readonly apiCut = new Set<string>();
+  /** Pods that see a Lease of their own in the place of the one there is, and write to it. */
+  readonly otherLease = new Map<string, LeaseRecord>();
   /** The stream takes frames and does not say so. */
   silentStream = false;
   protected members: string[];
@@ -104,7 +106,7 @@ export class MemberMachinery {
   }
 
   #apiReaches(node: MemberNode): boolean {
-    return node.kind === 'member' && !this.apiAway && !this.cut.has(node.pod);
+    return node.kind === 'member' && !this.apiAway && !this.apiCut.has(node.pod) && !this.cut.has(node.pod);
   }
 
   #askRecord(node: MemberNode): void {
@@ -122,8 +124,12 @@ export class MemberMachinery {
   /** A poll tells the Lease again, changed or not. */
   #pollLease(): void {
     for (const node of this.nodes) {
-      if (this.#apiReaches(node)) this.input(node, { kind: 'lease', record: this.lease });
+      if (this.#apiReaches(node)) this.input(node, { kind: 'lease', record: this.#leaseFor(node) });
     }
+  }
+
+  #leaseFor({ pod }: MemberNode): LeaseRecord {
+    return this.otherLease.get(pod) ?? this.lease;
   }
 
   #reaches(a: string, b: string): boolean {
@@ -145,10 +151,9 @@ export class MemberMachinery {
   /** The Lease as it is, and the next message of the stream. */
   #deliver(node: MemberNode): void {
     if (node.member === null || this.cut.has(node.pod)) return;
-    if (this.#apiReaches(node) && node.member.lease.record?.version !== this.lease.version) {
-      this.input(node, { kind: 'lease', record: this.lease });
-    }
-    while (!this.stalled.has(node.pod) && node.readAfter !== null && node.readAfter < this.stream.length) {
+    const lease = this.#leaseFor(node);
+    if (this.#apiReaches(node) && node.member.lease.record?.version !== lease.version) this.input(node, { kind: 'lease', record: lease });
+    while (!this.stalled.has(node.pod) && !node.stopped && node.readAfter !== null && node.readAfter < this.stream.length) {
       const frame = this.stream[node.readAfter];
       node.readAfter += 1;
       if (frame !== undefined) this.input(node, { kind: 'streamFrame', seq: node.readAfter, bytes: frame.bytes });
@@ -157,8 +162,16 @@ export class MemberMachinery {
 
   protected input(node: MemberNode, input: Input): void {
     if (node.member === null) return;
+    if (node.stopped) {
+      if (input.kind !== 'tick') node.unheard.push(input);
+      return;
+    }
     this.#nonce += 1;
-    const effects = step(node.member, input, { nowMs: this.nowMs, wallMs: this.nowMs, nonce: String(this.#nonce).padStart(16, '0') });
+    const effects = step(node.member, input, {
+      nowMs: this.nowMs,
+      wallMs: this.nowMs + node.wallOffsetMs,
+      nonce: String(this.#nonce).padStart(16, '0'),
+    });
     for (const effect of effects) this.#perform(node, node.member, effect);
   }
 
@@ -273,17 +286,15 @@ export class MemberMachinery {
   }
 
   #answerLease(node: MemberNode, member: Member, { holder, version }: Extract<Effect, { kind: 'writeLease' }>): void {
-    const current = this.lease.version === version && this.#apiReaches(node);
-    if (current) this.writeLease(holder, this.lease.round);
+    const seen = this.#leaseFor(node);
+    const current = seen.version === version && this.#apiReaches(node);
+    if (current && seen !== this.lease) this.otherLease.set(node.pod, { ...seen, holder, version: `${version}+` });
+    else if (current) this.writeLease(holder, this.lease.round);
     const refused = this.#apiReaches(node) ? 'conflict' : 'unavailable';
     this.#later(node, member, () => ({ kind: 'leaseWritten', result: current ? 'written' : refused }));
   }
 
   #framesOf(node: MemberNode, from: string, fromIndex: number): Uint8Array[] {
-    if (!this.#reaches(node.pod, from) || this.node(from).member === null) return [];
-    return this.node(from)
-      .framesFrom(fromIndex)
-      .slice(0, framesPerAnswer)
-      .map(({ bytes }) => bytes);
+    return this.#reaches(node.pod, from) ? this.node(from).answerWith(fromIndex) : [];
   }
 }

@@ -1,13 +1,16 @@
 // One host of a MemberWorld: the disk that outlives the process, and the process while it runs.
 import { emptyPosition } from '../../common/position.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
-import type { PersistStep, ReadResult, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
+import type { Input, PersistStep, ReadResult, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
 import { emptyHardState, type DiskRecord, type HardState } from '../../sidecar/core/hard-state.ts';
 import { advanceHead, type SnapshotHead, type StateRecord } from '../../sidecar/core/snapshot.ts';
 import { Store } from '../../sidecar/core/store.ts';
 import { createMember, recover, type Member, type MemberConfig } from '../../sidecar/core/state.ts';
 import { phaseOf } from '../../sidecar/core/phase.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
+
+/** An answer of a peer is bounded, as that of the runtime is. */
+const framesPerAnswer = 8;
 
 export class MemberNode {
   readonly pod: string;
@@ -26,6 +29,10 @@ export class MemberNode {
   /** Sequence after which the stream is read; `null` while it is not. */
   readAfter: number | null = null;
   sessions = 0;
+  /** The process does not run (SIGSTOP); what comes meanwhile waits for it. */
+  stopped = false;
+  unheard: Input[] = [];
+  wallOffsetMs = 0;
   readonly results = new Map<number, SubmitResult>();
   readonly reads = new Map<number, ReadResult>();
 
@@ -107,6 +114,14 @@ export class MemberNode {
     this.checkpoints = [snapshot];
     this.baseIndex = snapshot.length;
     this.received = null;
+  }
+
+  /** To a peer that asks for frames. */
+  answerWith(fromIndex: number): Uint8Array[] {
+    if (this.member === null) return [];
+    return this.framesFrom(fromIndex)
+      .slice(0, framesPerAnswer)
+      .map(({ bytes }) => bytes);
   }
 
   framesFrom(index: number): Frame[] {

@@ -14,6 +14,18 @@ export class MemberWorld extends MemberMachinery {
     this.node(pod).member = null;
   }
 
+  /** SIGSTOP. */
+  stop(pod: string): void {
+    this.node(pod).stopped = true;
+  }
+
+  /** SIGCONT: first comes all that waited. */
+  continue(pod: string): void {
+    const node = this.node(pod);
+    node.stopped = false;
+    for (const input of node.unheard.splice(0)) this.input(node, input);
+  }
+
   /** What the operator does when every member waits. */
   openRound(
     designated: string,

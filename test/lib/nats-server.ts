@@ -69,6 +69,8 @@ export class NatsServer {
       ...(place.routes.length > 0 && {
         cluster: {
           name: 'test',
+          // Clients stay with the addresses that they were given, which may be those of gates.
+          no_advertise: true,
           host: place.address,
           port: routePort,
           routes: place.routes.map((address) => `nats://${address}:${String(routePort)}`),
@@ -97,8 +99,7 @@ export class NatsServer {
 
   /** Starts it (again) and waits until it takes connections. */
   async run(): Promise<void> {
-    const log = join(this.#directory, 'nats.log');
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', this.#program, '-c', join(this.#directory, 'nats.conf'), '-l', log], {
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', this.#program, '-c', join(this.#directory, 'nats.conf'), '-l', this.logFile], {
       stdio: 'ignore',
     });
     this.#child = child;
@@ -135,6 +136,15 @@ export class NatsServer {
   async restoreStore(): Promise<void> {
     await rm(join(this.#directory, 'store'), { recursive: true });
     await cp(join(this.#directory, 'saved'), join(this.#directory, 'store'), { recursive: true });
+  }
+
+  /** Its disk is lost; the server must be stopped. */
+  async loseStore(): Promise<void> {
+    await rm(join(this.#directory, 'store'), { recursive: true, force: true });
+  }
+
+  get logFile(): string {
+    return join(this.#directory, 'nats.log');
   }
 
   async drop(): Promise<void> {

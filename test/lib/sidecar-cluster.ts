@@ -1,9 +1,6 @@
 // Real sidecar processes, a real nats-server and a real API server, without pods: the test stands in for the operator and opens the start round.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binary } from '../cluster/build.ts';
@@ -11,45 +8,15 @@ import { annotations, leaderLeaseName, memberPodName } from '../../common/names.
 import type { MemberReport, StartRound } from '../../common/report.ts';
 import { startApiServer, type ApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
+import { end, freePort, launch, SidecarProcess } from './sidecar-process.ts';
 
 const cluster = 'trading';
 const namespace = 'default';
-const stopTimeoutMs = 8000;
-
-interface Sidecar {
-  readonly pod: string;
-  readonly port: number;
-  process: ChildProcess | null;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-function launch(program: string, args: readonly string[], log: string, env: Record<string, string> = {}): ChildProcess {
-  const out = openSync(log, 'a');
-  const child = spawn(program, args, { stdio: ['ignore', out, out], env: { ...process.env, ...env } });
-  closeSync(out);
-  return child;
-}
-
-async function end(child: ChildProcess | null, signal: NodeJS.Signals): Promise<void> {
-  if (child?.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill(signal);
-  const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
-  await exited;
-  clearTimeout(timer);
-}
+const election = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
 
 export class SidecarCluster {
   readonly directory: string;
-  readonly sidecars: readonly Sidecar[];
+  readonly sidecars: readonly SidecarProcess[];
   readonly #api: ApiServer;
   readonly #natsPort: number;
   #nats: ChildProcess | null = null;
@@ -59,7 +26,14 @@ export class SidecarCluster {
     this.directory = directory;
     this.#api = api;
     this.#natsPort = natsPort;
-    this.sidecars = ports.map((port, at) => ({ pod: memberPodName(cluster, at), port, process: null }));
+    const nats = { url: `nats://127.0.0.1:${String(natsPort)}`, replicas: 1 };
+    this.sidecars = ports.map((port, at) => {
+      const pod = memberPodName(cluster, at);
+      return new SidecarProcess({
+        ...{ cluster, namespace, pod, podUid: `uid-${pod}`, port, directory },
+        ...{ kubeconfig: api.kubeconfig, nats, election },
+      });
+    });
   }
 
   static async create(members = 3): Promise<SidecarCluster> {
@@ -91,7 +65,7 @@ export class SidecarCluster {
     const store = join(this.directory, 'nats');
     const streams = jetStream ? `jetstream { store_dir: "${store}", sync_interval: always }\n` : '';
     await writeFile(config, `listen: "127.0.0.1:${String(this.#natsPort)}"\n${streams}`);
-    this.#nats = launch(await binary('nats-server'), ['-c', config], join(this.directory, 'nats.log'));
+    this.#nats = launch([await binary('nats-server'), '-c', config], join(this.directory, 'nats.log'));
   }
 
   async stopNats(signal: NodeJS.Signals): Promise<void> {
@@ -99,48 +73,25 @@ export class SidecarCluster {
   }
 
   start(pod: string): void {
-    const sidecar = this.sidecar(pod);
-    const data = join(this.directory, pod);
-    mkdirSync(join(data, 'run'), { recursive: true });
-    sidecar.process = launch(process.execPath, ['sidecar/main.ts'], join(this.directory, `${pod}.log`), {
-      CC_CLUSTER: cluster,
-      CC_NAMESPACE: namespace,
-      CC_POD: pod,
-      CC_POD_UID: `uid-${pod}`,
-      CC_KIND: 'member',
-      CC_PORT: String(sidecar.port),
-      CC_NATS_URL: `nats://127.0.0.1:${String(this.#natsPort)}`,
-      CC_NATS_REPLICAS: '1',
-      CC_LEASE_DURATION_MS: '6000',
-      CC_RENEW_DEADLINE_MS: '4000',
-      CC_RETRY_PERIOD_MS: '1000',
-      CC_DATA_DIR: data,
-      CC_RUN_DIR: join(data, 'run'),
-      CC_KUBECONFIG: this.#api.kubeconfig,
-      DELTA_CONFIG: this.directory,
-    });
+    this.sidecar(pod).start();
   }
 
   async kill(pod: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    await end(this.sidecar(pod).process, signal);
+    await this.sidecar(pod).kill(signal);
   }
 
-  sidecar(pod: string): Sidecar {
+  sidecar(pod: string): SidecarProcess {
     const found = this.sidecars.find((sidecar) => sidecar.pod === pod);
     if (found === undefined) throw new Error(`no sidecar ${pod}`);
     return found;
   }
 
   call(pod: string, path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`http://127.0.0.1:${String(this.sidecar(pod).port)}${path}`, {
-      ...init,
-      signal: init.signal ?? AbortSignal.timeout(15_000),
-    });
+    return this.sidecar(pod).call(path, init);
   }
 
-  async status(pod: string): Promise<MemberReport> {
-    const { report } = (await (await this.call(pod, '/v1/status')).json()) as { report: MemberReport };
-    return report;
+  status(pod: string): Promise<MemberReport> {
+    return this.sidecar(pod).status();
   }
 
   /** As the operator does: all members wait, so a round is opened that counts their sessions. */
@@ -179,17 +130,14 @@ export class SidecarCluster {
   async leader(withinMs = 30_000): Promise<string> {
     let found = '';
     await eventually(async () => {
-      for (const { pod, process: child } of this.sidecars) {
-        if (child === null || child.exitCode !== null || child.signalCode !== null) continue;
-        if ((await this.status(pod)).phase === 'Leading') found = pod;
-      }
+      for (const sidecar of this.sidecars) if (sidecar.isAwake && (await sidecar.status()).phase === 'Leading') found = sidecar.pod;
       if (found === '') throw new Error('nobody leads');
     }, withinMs);
     return found;
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.sidecars.map(({ process: child }) => end(child, 'SIGKILL')));
+    await Promise.all(this.sidecars.map((sidecar) => sidecar.kill()));
     await end(this.#nats, 'SIGKILL');
     await this.#api.stop();
     await rm(this.directory, { recursive: true, force: true });

@@ -19,6 +19,8 @@ export interface SimConsumerWay {
   readonly arrivals: Pick<Clock, 'after'>;
   /** Can anything come from the client to the server, or back? */
   readonly linked: () => boolean;
+  /** Heartbeats come, messages do not. */
+  readonly held: () => boolean;
   readonly onSign: (sign: ConsumerSign) => void;
 }
 
@@ -81,7 +83,7 @@ export class SimConsumer implements PullConsumer {
 
   /** There may be more to deliver. */
   pump(): void {
-    const content = this.#options.content();
+    const content = this.#options.held() ? null : this.#options.content();
     for (let pull = this.#pulls[0]; pull !== undefined && content !== null; pull = this.#pulls[0]) {
       const next = content.next(this.#nextSeq);
       if (next === null) return;

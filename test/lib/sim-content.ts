@@ -35,6 +35,10 @@ export class SimContent {
     return this.#messages.size;
   }
 
+  *bytes(): Generator<Uint8Array> {
+    for (const { bytes } of this.#messages.values()) yield bytes;
+  }
+
   message(seq: number): Uint8Array | null {
     return this.#messages.get(seq)?.bytes ?? null;
   }

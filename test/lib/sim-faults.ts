@@ -34,16 +34,17 @@ export type SimWay = keyof typeof faultsOf;
 export type SimFault = (typeof faultsOf)[SimWay][number];
 export const simFaults: readonly SimFault[] = [...new Set(Object.values(faultsOf).flat())];
 
+/** Faults that are not named never happen by themselves. */
 export type SimRates = Partial<Readonly<Record<SimFault, number>>>;
 
 export interface SimWeather {
   readonly clock: Pick<Clock, 'nowMs' | 'after'>;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Chance of each fault for each message on its way; those that are not named never happen by themselves. */
+  /** Chance of each fault for each message on its way. */
   readonly rates?: SimRates;
-  /** Each way takes up to so long. */
-  readonly latencyMs?: number;
+  /** Each way takes up to so long, or what is drawn for it. */
+  readonly latencyMs?: number | (() => number);
   /** What is delayed comes up to so much later. */
   readonly delayMs?: number;
 }
@@ -78,7 +79,8 @@ export class SimFaults {
   }
 
   latencyMs(): number {
-    return this.#weather.random() * (this.#weather.latencyMs ?? 2);
+    const { latencyMs = 2 } = this.#weather;
+    return typeof latencyMs === 'number' ? this.#weather.random() * latencyMs : latencyMs();
   }
 
   delayMs(): number {

@@ -1,5 +1,6 @@
 // One client of the simulated JetStream, with a connection that can be lost and comes again: the port JetStream of production.
 // What was sent before a connection was lost may still arrive; an answer reaches whatever connection there is then, or nobody.
+// All that its process hears, the end of a connection too, comes by the clock of the process: one that stands still hears nothing.
 import { AppError } from '../../common/errors.ts';
 import type { Clock } from '../../sidecar/ports.ts';
 import type {
@@ -27,6 +28,8 @@ export interface SimServer {
   purgeBelow(subject: string, beforeSeq: number): void;
   consumer(fate: Fate, startSeq: number, way: SimConsumerWay): PullConsumer;
   forgetClient(client: SimJetStream): void;
+  /** Consumers may have more to deliver. */
+  pump(): void;
 }
 
 interface SimClocks {
@@ -35,6 +38,9 @@ interface SimClocks {
 }
 
 interface Link {
+  /** Nothing passes any more. */
+  broken: boolean;
+  /** The process knows it. */
   closed: boolean;
   /** Rejects the calls that wait for an answer. */
   readonly waiting: Set<() => void>;
@@ -48,6 +54,7 @@ export class SimJetStream implements JetStream {
   #state: JetStreamState = { kind: 'disconnected', reason: 'NATS has not been reached yet' };
   #link: Link | null = null;
   #isCut = false;
+  #heldUntilMs = 0;
   #onAnswer: (token: number, answer: Answer) => void = () => undefined;
   #cancelConnect: () => void = () => undefined;
 
@@ -71,23 +78,31 @@ export class SimJetStream implements JetStream {
     this.#onAnswer = listener;
   }
 
-  /** No connection until `heal`. */
-  cut(): void {
+  /** No connection until `heal`. The process notices after `noticeMs`. */
+  cut(noticeMs = 0): void {
     this.#isCut = true;
-    this.lose('the connection to NATS was lost (cut)');
+    this.lose('the connection to NATS was lost (cut)', noticeMs);
   }
 
   /** The connection breaks; another is made when that is possible. */
-  lose(reason: string): void {
-    this.#cancelConnect();
+  lose(reason: string, noticeMs = 0): void {
     const link = this.#link;
-    this.#link = null;
-    if (link !== null) {
+    if (link === null || link.broken) return;
+    link.broken = true;
+    this.#clocks.arrivals.after(noticeMs, () => {
+      this.#link = null;
       link.closed = true;
       for (const reject of link.waiting) reject();
       this.#become({ kind: 'disconnected', reason });
-    }
-    this.#connectLater(reconnectMs);
+      this.#connectLater(reconnectMs);
+    });
+  }
+
+  /** For so long its consumers bring heartbeats and no messages. */
+  holdDeliveries(durationMs: number): void {
+    const { clock } = this.#clocks;
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, clock.nowMs() + durationMs);
+    clock.after(durationMs, () => this.#server.pump());
   }
 
   heal(): void {
@@ -100,9 +115,13 @@ export class SimJetStream implements JetStream {
     this.#connectLater(this.#faults.latencyMs());
   }
 
+  /** Its process hears nothing more, not even that. */
   close(): void {
-    this.cut();
+    this.#isCut = true;
+    this.#cancelConnect();
+    if (this.#link !== null) this.#link.broken = this.#link.closed = true;
     this.#listeners.clear();
+    this.#onAnswer = () => undefined;
     this.#server.forgetClient(this);
   }
 
@@ -110,8 +129,8 @@ export class SimJetStream implements JetStream {
     this.#cancelConnect();
     if (this.#isCut) return;
     this.#cancelConnect = this.#clocks.arrivals.after(afterMs, () => {
-      if (this.#link !== null || !this.#server.available) return;
-      this.#link = { closed: false, waiting: new Set() };
+      if (this.#link !== null || this.#isCut || !this.#server.available) return;
+      this.#link = { broken: false, closed: false, waiting: new Set() };
       this.#become({ kind: 'connected', connection: this.#connection(this.#link) });
     });
   }
@@ -128,7 +147,7 @@ export class SimJetStream implements JetStream {
         return link.closed;
       },
       send: (subject, bytes, expectedSeq, token) => {
-        if (link.closed) return;
+        if (link.broken) return;
         const fate = this.#faults.draw('send');
         this.#carry(fate, () => server.take(fate, subject, bytes, expectedSeq, (answer) => this.#answer(fate, token, answer)));
       },
@@ -141,8 +160,10 @@ export class SimJetStream implements JetStream {
   }
 
   #consume(link: Link, startSeq: number, onSign: (sign: ConsumerSign) => void): Promise<PullConsumer> {
-    const linked = (): boolean => !link.closed && this.#server.available;
-    return this.#call(link, (fate) => this.#server.consumer(fate, startSeq, { arrivals: this.#clocks.arrivals, linked, onSign }));
+    const { arrivals, clock } = this.#clocks;
+    const linked = (): boolean => !link.broken && this.#server.available;
+    const held = (): boolean => clock.nowMs() < this.#heldUntilMs;
+    return this.#call(link, (fate) => this.#server.consumer(fate, startSeq, { arrivals, linked, held, onSign }));
   }
 
   /** The ways of a request to the server. It is carried out there however it stands with the connection by then. */
@@ -166,7 +187,7 @@ export class SimJetStream implements JetStream {
 
   #answer(fate: Fate, token: number, answer: Answer): void {
     this.#return(fate, () => {
-      if (this.#link !== null) this.#onAnswer(token, answer);
+      if (this.#link?.broken === false) this.#onAnswer(token, answer);
     });
   }
 
@@ -185,13 +206,14 @@ export class SimJetStream implements JetStream {
       const cancelTimeout = this.#clocks.arrivals.after(callTimeoutMs, () => fail('TIMEOUT'));
       if (link.closed) return onLost();
       link.waiting.add(onLost);
+      if (link.broken) return;
       this.#carry(fate, () => {
         const settle = answerOf(() => {
           if (fate.has('refused')) throw new AppError('stream_unavailable', 'JetStream did not answer as it should (503).');
           return run(fate);
         });
         this.#return(fate, () => {
-          if (link.closed) return;
+          if (link.broken) return;
           forget();
           settle(resolve, reject);
         });

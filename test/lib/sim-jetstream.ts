@@ -118,6 +118,10 @@ export class SimJetStreamServer implements SimServer {
     return size;
   }
 
+  pump(): void {
+    for (const consumer of this.#consumers) consumer.pump();
+  }
+
   stallConsumers(): void {
     for (const consumer of this.#consumers) consumer.stall();
   }
@@ -192,7 +196,7 @@ export class SimJetStreamServer implements SimServer {
       if (content.ends.lastSeq !== first.expectedSeq) continue;
       first.answer({ kind: 'stored', seq: this.#store(content, first) });
     }
-    for (const consumer of this.#consumers) consumer.pump();
+    this.pump();
   }
 
   /** Some of what is under way is stored, the rest is gone; nobody is told. */

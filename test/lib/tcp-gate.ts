@@ -1,14 +1,16 @@
-// Stands between clients and a server. While it is shut, connections are broken and none is made.
+// Stands between clients and a server. While it is shut, connections are broken and none is made; while it holds, they stand and nothing
+// arrives, as when a network drops packets: what was sent meanwhile arrives late.
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 export class TcpGate {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  #shut = false;
+  /** Each with the one that it feeds. */
+  readonly #sockets = new Map<Socket, Socket>();
+  #state: 'open' | 'shut' | 'holding' = 'open';
 
   private constructor(host: string, port: number) {
     this.#server = createServer((client) => {
-      if (this.#shut) client.destroy();
+      if (this.#state === 'shut') client.destroy();
       else this.#join(client, connect(port, host));
     });
   }
@@ -24,12 +26,19 @@ export class TcpGate {
   }
 
   shut(): void {
-    this.#shut = true;
-    for (const socket of this.#sockets) socket.destroy();
+    this.#state = 'shut';
+    for (const socket of this.#sockets.keys()) socket.destroy();
+  }
+
+  hold(): void {
+    if (this.#state !== 'open') throw new Error('only what is open can hold');
+    this.#state = 'holding';
+    for (const [from, to] of this.#sockets) from.unpipe(to);
   }
 
   open(): void {
-    this.#shut = false;
+    if (this.#state === 'holding') for (const [from, to] of this.#sockets) from.pipe(to);
+    this.#state = 'open';
   }
 
   async close(): Promise<void> {
@@ -42,8 +51,8 @@ export class TcpGate {
       [client, server],
       [server, client],
     ] as const) {
-      this.#sockets.add(from);
-      from.pipe(to);
+      this.#sockets.set(from, to);
+      if (this.#state === 'open') from.pipe(to);
       from.on('error', () => to.destroy());
       from.on('close', () => {
         this.#sockets.delete(from);

@@ -8,7 +8,6 @@ import type { Chance } from './chance.ts';
 
 /** The clock of the hosts when a simulation begins. */
 export const wallEpochMs = Date.UTC(2030, 0, 1);
-const leaseDurationMs = 6000;
 
 export interface MemberLease {
   readonly report: MemberReport;
@@ -23,7 +22,7 @@ export class ApiServer {
   /** Several servers that do not agree: each member is shown its own Lease, and every write is taken. */
   #torn = false;
   lateMs = 0;
-  lease: LeaseRecord = { holder: '', leaseDurationMs, version: '1', round: null };
+  lease: LeaseRecord;
   /** Grows with each write of the holder, renewals too. */
   renewal = 0;
   acquiredAtMs: number | null = null;
@@ -34,17 +33,20 @@ export class ApiServer {
   readonly #chance: Chance;
   readonly #onMark: (mark: HighWaterMark | null) => void;
   readonly #watchers = new Set<() => void>();
+  readonly #renewalWatchers = new Set<(pod: string) => void>();
   readonly #leaseWatchers = new Set<() => void>();
 
   /** `onMark` hears of the high-water mark of each status that is written. */
-  constructor(chance: Chance, onMark: (mark: HighWaterMark | null) => void) {
+  constructor(chance: Chance, leaseDurationMs: number, onMark: (mark: HighWaterMark | null) => void) {
+    this.lease = { holder: '', leaseDurationMs, version: '1', round: null };
     this.#chance = chance;
     this.#onMark = onMark;
   }
 
-  /** Told of each change that is news to the operator: a renewal is none. */
-  watch(onChange: () => void): void {
+  /** `onChange` is told of each change that is news to the operator: a renewal of a member Lease is none, and goes to `onRenewal`. */
+  watch(onChange: () => void, onRenewal: (pod: string) => void): void {
     this.#watchers.add(onChange);
+    this.#renewalWatchers.add(onRenewal);
   }
 
   /** Told of each write of the leader Lease. */
@@ -100,6 +102,7 @@ export class ApiServer {
     this.status = status;
     this.statusVersion += 1;
     this.#onMark(status.highWaterMark ?? null);
+    this.#tell();
     return true;
   }
 
@@ -107,6 +110,7 @@ export class ApiServer {
     const before = this.memberLeases.get(report.pod);
     this.memberLeases.set(report.pod, { report, renewal: (before?.renewal ?? 0) + 1, discard: before?.discard ?? null });
     if (isNews) this.#tell();
+    else for (const watcher of this.#renewalWatchers) watcher(report.pod);
   }
 
   tellToDiscard(pod: string, session: string): void {

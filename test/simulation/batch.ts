@@ -1,8 +1,7 @@
 // A thread that runs seeds: with a planted bug when it is asked to, which must be planted before the programs are loaded.
 // Takes batches as messages and answers each with what came out.
 import { parentPort, workerData } from 'node:worker_threads';
-import { countingMutants } from './mutants/counting.ts';
-import { keepingMutants } from './mutants/keeping.ts';
+import { mutantNamed } from './mutants/catalogue.ts';
 import { plant } from './mutants/mutant.ts';
 import type { SwarmChanges } from './swarm.ts';
 import type { Violation } from './world.ts';
@@ -28,11 +27,7 @@ export interface BatchResult {
 }
 
 const { mutant: name } = workerData as { mutant: string | null };
-if (name !== null) {
-  const mutant = [...countingMutants, ...keepingMutants].find((each) => each.name === name);
-  if (mutant === undefined) throw new Error(`there is no mutant "${name}"`);
-  plant(mutant);
-}
+if (name !== null) plant(mutantNamed(name));
 const { simulate } = await import('./simulation.ts');
 
 async function runBatch({ from, seeds, changes }: BatchOrder): Promise<BatchResult> {

@@ -1,12 +1,16 @@
 // The one source of chance of a simulation: sfc32 (Chris Doty-Humphrey's small fast counting generator), seeded by a number.
 // The same seed gives the same numbers on every machine. It is no source of secrets.
-const fourDigits = Array.from({ length: 0x10000 }, (_, value) => value.toString(16).padStart(4, '0'));
+const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
+const twoDigits = Array.from({ length: 0x100 }, (_, value) => hex(value, 2));
 
 export class Chance {
   #a: number;
   #b: number;
   #c = 0x9e3779b9;
   #counter = 1;
+  #nonces = 0;
+  #nonceDraw = 0;
+  #nonceStart = '';
 
   /** `seed` is a whole number from 0 to 2^53 - 1. */
   constructor(seed: number) {
@@ -55,13 +59,14 @@ export class Chance {
     return from.filter(() => this.happens(probability));
   }
 
-  /** 16 hex digits. The programs ask for one with every input that they get. */
+  /** 16 hex digits, in no order, never the same again. The programs ask for one with every input that they get: one draw serves 256 of them. */
   nonce(): string {
-    return this.#hex() + this.#hex();
-  }
-
-  #hex(): string {
-    const draw = this.u32();
-    return (fourDigits[draw >>> 16] ?? '') + (fourDigits[draw & 0xffff] ?? '');
+    const at = this.#nonces & 0xff;
+    if (at === 0) {
+      this.#nonceDraw = this.u32();
+      this.#nonceStart = hex(this.#nonceDraw, 8) + hex(this.#nonces >>> 8, 6);
+    }
+    this.#nonces += 1;
+    return this.#nonceStart + (twoDigits[at ^ (this.#nonceDraw & 0xff)] ?? '');
   }
 }

@@ -48,10 +48,10 @@ export function isEqual(world: World): boolean {
 
 /** The stream is a second copy of all that a leader's log still has: it was filled with what it had lost. */
 export function isStreamWhole(world: World): boolean {
-  const { stream, oracles, hosts, swarm } = world;
+  const { streams, oracles, hosts, swarm } = world;
   if (!swarm.judgesStream) return true;
   const leader = hosts.find(({ process }) => process?.phase === 'Leading');
-  const held = new Set(stream.messages.map((bytes) => oracles.book.hashOf(bytes)));
+  const held = new Set(Array.from(streams.log.content?.bytes() ?? [], (bytes) => oracles.book.hashOf(bytes)));
   const { hash = '' } = leader?.process?.control?.report().position ?? {};
   for (
     let frame = oracles.book.get(hash);

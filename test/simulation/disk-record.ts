@@ -61,6 +61,12 @@ export class DiskRecord {
     return false;
   }
 
+  /** Is part of the log here, compacted or not. */
+  covers(hash: string): boolean {
+    const frame = this.#book.get(hash);
+    return this.holds(hash) || (frame !== undefined && this.#isCompacted(frame));
+  }
+
   /** Was durable here once: what a report said then may be counted later. */
   hasHeld(hash: string): boolean {
     return this.#ever.has(hash);

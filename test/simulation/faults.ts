@@ -4,6 +4,7 @@ import { Chance } from './chance.ts';
 import { down, downMs, others, type Act, type Controllers, type DiskCopy } from './fault-act.ts';
 import type { Host } from './host.ts';
 import { orderFaults } from './order-faults.ts';
+import { streamFaults } from './stream-faults.ts';
 import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
 import { volumeFaults } from './volume-faults.ts';
@@ -99,12 +100,12 @@ export class Faults {
   heal(): void {
     this.#isOver = true;
     const world = this.#world;
-    world.network.away = false;
     world.network.mendAll();
     world.api.away = false;
     world.api.tear(false);
     world.api.lateMs = 0;
-    world.stream.setAvailable(true);
+    world.streams.start();
+    world.streams.setLeader(true);
     this.#controllers.operator.start();
     for (const host of this.#allHosts) host.heal();
   }
@@ -193,21 +194,6 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (world.api.lateMs = 0),
     );
   },
-  streamAway: ({ world, whileLasts }) => {
-    whileLasts(
-      () => world.stream.setAvailable(false),
-      () => world.stream.setAvailable(true),
-    );
-  },
-  streamLosesEnd: ({ world, chance }) => {
-    world.stream.loseEnd(1 + chance.below(chance.pick([2, 5, 50])));
-    world.oracles.losses.streamLost();
-  },
-  streamLost: ({ world }) => {
-    world.stream.lose();
-    world.oracles.losses.streamLost();
-  },
-  readerStall: ({ world, host, chance }) => host.process?.stream.stall(chance.between(100, 2 * world.swarm.faultLastsMs)),
   diskFull: ({ host, whileLasts }) => {
     whileLasts(
       () => (host.disk.full = true),
@@ -241,4 +227,5 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   },
   ...volumeFaults,
   ...orderFaults,
+  ...streamFaults,
 };

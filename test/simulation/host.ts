@@ -156,7 +156,8 @@ export class Host implements SimulatedHost {
 
   setNats(reachable: boolean): void {
     this.natsReachable = reachable;
-    this.process?.connectionChanged();
+    if (reachable) this.process?.streams.heal();
+    else this.process?.streams.cut();
   }
 
   /** All is well with it, and it runs. */

@@ -3,8 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runCrew, type Total } from './crew.ts';
-import { countingMutants } from './mutants/counting.ts';
-import { keepingMutants } from './mutants/keeping.ts';
+import { mutants } from './mutants/catalogue.ts';
 import { shrink } from './shrink.ts';
 import { simulate } from './simulation.ts';
 import type { SwarmChanges } from './swarm.ts';
@@ -31,6 +30,7 @@ const { values } = parseArgs({
 });
 const defaultSeeds = 1000;
 const mutantSeeds = 20_000;
+const progressMs = 5000;
 const changes = JSON.parse(values.changes) as SwarmChanges;
 const jobs = Number(values.jobs ?? availableParallelism());
 const from = Number(values.from);
@@ -51,12 +51,16 @@ async function runOne(seed: number): Promise<number> {
   return 1;
 }
 
+const ratesOf = ({ seeds, steps }: Total, seconds: number): string =>
+  `${(seeds / seconds).toFixed(0)} seeds and ${String(Math.round(steps / seconds / 1000) * 1000)} steps`;
+
 function progress(sinceMs: number): (total: Total) => void {
   let shownMs = sinceMs;
-  return ({ seeds, failures }) => {
-    if (performance.now() - shownMs < 5000) return;
+  return (total) => {
+    if (performance.now() - shownMs < progressMs) return;
     shownMs = performance.now();
-    console.log(`${String(seeds)} seeds, ${(seeds / ((shownMs - sinceMs) / 1000)).toFixed(0)} a second, ${String(failures.length)} broken`);
+    const seconds = (shownMs - sinceMs) / 1000;
+    console.log(`${String(total.seeds)} seeds, ${ratesOf(total, seconds)} a second, ${String(total.failures.length)} broken`);
   };
 }
 
@@ -69,7 +73,7 @@ async function runMany(): Promise<number> {
   if (values.counts) for (const [what, times] of [...total.counts].sort()) console.log(`${what.padEnd(70)} ${String(times)}`);
   for (const { seed, violation } of total.failures)
     console.log(`seed ${String(seed)}: ${violation.invariant} after ${(violation.atMs / 1000).toFixed(1)} s: ${violation.message}`);
-  const rates = `${(total.seeds / seconds).toFixed(0)} a second, ${(total.seeds / cpuSeconds).toFixed(0)} a second of one core`;
+  const rates = `${ratesOf(total, seconds)} a second, ${ratesOf(total, cpuSeconds)} a second of one core`;
   const size = `${(total.steps / total.seeds).toFixed(0)} steps and ${(total.simulatedMs / total.seeds / 1000).toFixed(1)} s each`;
   console.log(`${String(total.seeds)} seeds from ${String(from)} on (${rates}; ${size}): ${String(total.failures.length)} broken`);
   return total.failures.length === 0 ? 0 : 1;
@@ -79,7 +83,7 @@ async function runMutants(): Promise<number> {
   const seeds = Number(values.seeds ?? mutantSeeds);
   let missed = 0;
   console.log(`${'planted bug'.padEnd(62)} ${'seeds'.padStart(6)}  broke          (t: a targeted search)`);
-  for (const { name, where } of [...countingMutants, ...keepingMutants].filter((each) => each.name.includes(values.only))) {
+  for (const { name, where } of mutants.filter((each) => each.name.includes(values.only))) {
     const total = await runCrew({
       from,
       seeds,

@@ -1,6 +1,7 @@
 // The person behind a simulated cluster, when all faults are over: a cluster that lacks its high-water mark, and cannot have it any more, is forced to start (K10).
 // Only what the disks and the stream have lost together excuses that; anything else that keeps a cluster from opening is a violation.
 import { comparePositions } from '../../common/position.ts';
+import { isLed } from './convergence.ts';
 import { complain, count, type SimulatedHost, type World } from './world.ts';
 
 /** The cluster has so long to find what it lacks. */
@@ -27,7 +28,9 @@ export class Person {
     // The operator judges by what the members report, and does not know what the stream has: it asks a person too.
     const isRefused = api.status?.conditions?.some(({ type, reason }) => type === 'GateOpen' && reason === 'BelowHighWaterMark') === true;
     const gaveUp = this.#hosts.some(({ kind, process }) => kind === 'member' && process?.phase.includes('BelowHighWaterMark') === true);
-    if (!isRefused && !gaveUp) return;
+    // `divergedMember: Block` asks a person, and the one that is blocked may be needed for a majority.
+    const isBlocked = !isLed(this.#world) && this.#hosts.some(({ process }) => process?.phase === 'Blocked(Diverged)');
+    if (!isRefused && !gaveUp && !isBlocked) return;
     const mark = oracles.mark === null ? undefined : oracles.book.get(oracles.mark.hash);
     if (gaveUp && mark !== undefined && !oracles.losses.excuse(mark)) {
       complain(this.#world, 'I6', `the high-water mark, UID ${String(oracles.mark?.uid)}, is somewhere and nobody finds it`);
@@ -54,10 +57,11 @@ export class Person {
   }
 
   #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
-    const { stream, oracles } = this.#world;
+    const { streams, oracles } = this.#world;
     const isRunning = (host: SimulatedHost): boolean =>
       host !== lacking && (host.process?.control ?? null) !== null && host.record.holds(hash);
-    return this.#hosts.some(isRunning) || stream.messages.some((bytes) => oracles.book.hashOf(bytes) === hash);
+    const inStream = Array.from(streams.log.content?.bytes() ?? []);
+    return this.#hosts.some(isRunning) || inStream.some((bytes) => oracles.book.hashOf(bytes) === hash);
   }
 
   #mostAdvanced(): string | null {

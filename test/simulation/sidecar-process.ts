@@ -13,12 +13,10 @@ import { Runtime } from '../../sidecar/runtime.ts';
 import { dataDirectory } from './disk-record.ts';
 import { SimulatedLease, SimulatedOwnPod } from './simulated-lease.ts';
 import { SimulatedPeers } from './simulated-peers.ts';
-import { SimulatedStream } from './simulated-stream.ts';
+import { StreamClient } from './stream-client.ts';
 import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
-const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
-const maxNoticeMs = 3000;
 const orderPollMs = 2000;
 
 export class SidecarProcess implements RunningSidecar {
@@ -26,7 +24,7 @@ export class SidecarProcess implements RunningSidecar {
   readonly session: string;
   readonly startedAtMs: number;
   readonly peers: SimulatedPeers;
-  readonly stream: SimulatedStream;
+  readonly streams: StreamClient;
   /** `null` until the journal is read. */
   control: LocalProcess | null = null;
   #runtime: Runtime | null = null;
@@ -36,6 +34,7 @@ export class SidecarProcess implements RunningSidecar {
   readonly #world: World;
   readonly #host: SimulatedHost;
   readonly #log: Logger;
+  readonly #clock: Clock;
 
   constructor(world: World, host: SimulatedHost) {
     this.#world = world;
@@ -44,8 +43,9 @@ export class SidecarProcess implements RunningSidecar {
     this.startedAtMs = world.scheduler.nowMs;
     this.#lease = new SimulatedLease(world, host, { machine: host, life: this });
     this.peers = new SimulatedPeers(world, host, this);
-    this.stream = new SimulatedStream(world, host, this);
     this.#log = world.trace.isShown ? shownLog(world, host.pod) : silent;
+    this.#clock = this.#createClock();
+    this.streams = new StreamClient(world, host, this.#clock, this.#log);
     world.trace.say(world.scheduler.nowMs, host.pod, 'starts');
   }
 
@@ -58,17 +58,8 @@ export class SidecarProcess implements RunningSidecar {
 
   end(): void {
     this.dead = true;
-    this.stream.close();
+    this.streams.close();
     this.#lease.close();
-  }
-
-  /** Who listens to the connection hears of a change so late. */
-  connectionChanged(): void {
-    this.stream.wake();
-    const { scheduler, chance } = this.#world;
-    scheduler.after(chance.between(1, maxNoticeMs), 'connection', { machine: this.#host, life: this }, () => {
-      this.#tellConnection();
-    });
   }
 
   notePhase({ phase, reason = '' }: MemberReport): void {
@@ -93,9 +84,10 @@ export class SidecarProcess implements RunningSidecar {
     const host = this.#host;
     const options = { address: `${host.pod}:5000`, version: 'test' };
     const journal = await this.#openJournal();
-    const clock = this.#clock();
+    const clock = this.#clock;
     const log = this.#log;
-    const { peers, stream } = this;
+    const { peers, streams } = this;
+    const stream = streams.log;
     const pods = (): string[] => this.#world.order.filter((pod) => pod !== host.pod);
     await repairJournal({ journal, peers, stream, pods, sha256, clock, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
@@ -109,14 +101,14 @@ export class SidecarProcess implements RunningSidecar {
       checkpointBytes: swarm.checkpointBytes,
       durability: swarm.durability,
       divergedMember: swarm.divergedMember,
-      timings,
+      timings: swarm.timings,
       sha256,
     };
     this.#runtime = await Runtime.create({ journal, stream, peers, lease, ownPod, clock, crash, log }, { member, ...options });
     this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, ...options, log });
     this.control.onChange(() => this.#watchGate());
     this.#followOrder([]);
-    this.#tellConnection();
+    streams.onState((state) => this.#runtime?.setConnection(state.kind === 'connected' ? null : state.reason));
     this.#runtime.start();
   }
 
@@ -142,7 +134,7 @@ export class SidecarProcess implements RunningSidecar {
     });
   }
 
-  #clock(): Clock {
+  #createClock(): Clock {
     const { scheduler, chance } = this.#world;
     const host = this.#host;
     const where = { machine: host, life: this };
@@ -153,10 +145,6 @@ export class SidecarProcess implements RunningSidecar {
       after: (ms, run) => scheduler.after(ms * host.rate, 'timer', where, run),
       nonce: () => chance.nonce(),
     };
-  }
-
-  #tellConnection(): void {
-    this.#runtime?.setConnection(this.#world.network.isConnected(this.#host) ? null : 'NATS is not reachable');
   }
 
   #watchGate(): void {

@@ -24,11 +24,20 @@ interface Sighting {
 const clusters = new Map<string, ControlCluster>();
 function clusterOf(world: World): ControlCluster {
   const { members } = world;
-  const { replicas, startupPolicy } = world.swarm;
-  const name = JSON.stringify([members, replicas, startupPolicy]);
+  const { replicas, startupPolicy, timings } = world.swarm;
+  const name = JSON.stringify([members, replicas, startupPolicy, timings]);
   const known = clusters.get(name);
   if (known !== undefined) return known;
-  const spec = { members, disasterRecovery: { replicas }, startup: { policy: startupPolicy, timeout: '5s' } };
+  const spec = {
+    members,
+    disasterRecovery: { replicas },
+    startup: { policy: startupPolicy, timeout: '5s' },
+    election: {
+      leaseDuration: `${String(timings.leaseDurationMs)}ms`,
+      renewDeadline: `${String(timings.renewDeadlineMs)}ms`,
+      retryPeriod: `${String(timings.retryPeriodMs)}ms`,
+    },
+  };
   const made = controlCluster(spec, { name: clusterName, generation: 1, creationTimestamp: new Date(wallEpochMs).toISOString() });
   clusters.set(name, made);
   return made;
@@ -47,9 +56,15 @@ export class SimulatedOperator {
   constructor(world: World, statefulSet: StatefulSet) {
     this.#world = world;
     this.#statefulSet = statefulSet;
-    world.api.watch(() => {
-      this.#lookAfter(noticeMs);
-    });
+    world.api.watch(
+      () => {
+        this.#lookAfter(noticeMs);
+      },
+      (pod) => {
+        // Until then nobody knows that somebody writes it now, so that it is news.
+        if (this.#seen.get(pod)?.proven !== true) this.#lookAfter(noticeMs);
+      },
+    );
   }
 
   start(): void {

@@ -1,6 +1,7 @@
 // One run: a world from a seed, a phase with faults, then none, and the judgement. A pure function of the seed and of what is changed in its swarm.
 // Runs one at a time in a thread: a rejected promise that nobody takes is a violation of the run that is under way.
 import { drPodName, memberPodName } from '../../common/names.ts';
+import { describe } from './acknowledged-log.ts';
 import { ApiServer } from './api-server.ts';
 import { Chance } from './chance.ts';
 import { checkLinearizable } from '../lib/linearizability.ts';
@@ -15,7 +16,7 @@ import { Oracles } from './oracles.ts';
 import { Scheduler } from './scheduler.ts';
 import { clusterName, SimulatedOperator } from './simulated-operator.ts';
 import { StatefulSet } from './stateful-set.ts';
-import { StreamServer } from './stream-server.ts';
+import { StreamServers } from './stream-servers.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
 import { complain, count, type Injection, type Violation, type World } from './world.ts';
@@ -98,16 +99,30 @@ function createWorld(seed: number, chance: Chance, swarm: Swarm, trace: Trace): 
     },
     nowMs: () => scheduler.nowMs,
   });
-  const api = new ApiServer(chance, (mark) => {
+  const api = new ApiServer(chance, swarm.timings.leaseDurationMs, (mark) => {
     oracles.mark = mark;
   });
   const order = Array.from({ length: members }, (_, at) => memberPodName(clusterName, at));
-  const servers = { network: new Network({ chance, scheduler, swarm }), stream: new StreamServer(), api };
+  const network = new Network({ chance, scheduler, swarm });
+  const streams = new StreamServers({
+    chance,
+    scheduler,
+    network,
+    weather: swarm.stream,
+    onStored: (seq, bytes) => tellStored(world, seq, bytes),
+  });
+  const servers = { network, streams, api };
   const judged = { violation: null, counts: new Map<string, number>(), injections: [] };
   const world: BuiltWorld = { seed, chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, members, ...judged };
   for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
   for (let at = 0; at < replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
   return world;
+}
+
+function tellStored({ trace, scheduler, oracles }: World, seq: number, bytes: Uint8Array): void {
+  if (!trace.isShown) return;
+  const frame = oracles.book.get(oracles.book.hashOf(bytes));
+  trace.say(scheduler.nowMs, 'stream', `has at ${String(seq)} ${frame === undefined ? 'what nobody made' : describe(frame)}`);
 }
 
 async function run(world: BuiltWorld): Promise<void> {
@@ -127,10 +142,12 @@ async function run(world: BuiltWorld): Promise<void> {
   const lookForEnd = (sinceMs: number): void => {
     person.look(sinceMs);
     // A leader whose reader is behind learns from its next write that the stream has lost what it stored.
-    asking = !isSettled(world) || (clients.every(({ pending }) => pending === 0) && isEqual(world) && !isStreamWhole(world));
-    if (!asking && isSettled(world) && clients.every(({ pending }) => pending === 0) && isEqual(world) && isStreamWhole(world))
-      isOver = true;
-    else if (scheduler.nowMs - sinceMs > convergenceLimitMs)
+    const settled = isSettled(world);
+    const atRest = settled && clients.every(({ pending }) => pending === 0) && isEqual(world);
+    isOver = atRest && isStreamWhole(world);
+    asking = !settled || (atRest && !isOver);
+    if (isOver) return;
+    if (scheduler.nowMs - sinceMs > convergenceLimitMs)
       complain(world, 'convergence', `${describeHosts(world)}; the stream ${isStreamWhole(world) ? 'has it all' : 'lacks frames'}`);
     else scheduler.later(lookMs, 'look', () => lookForEnd(sinceMs));
   };

@@ -1,6 +1,8 @@
 // What one seed is a run of: which faults are on and how often they come, how large the cluster is, how fast its network and disks are.
 // Drawn whole from the seed before anything happens. Most runs have few kinds of faults: rare meetings of two are then frequent somewhere.
+import type { LeaseTimings } from '../../sidecar/core/lease.ts';
 import type { Chance } from './chance.ts';
+import { drawStreamWeather, type StreamWeather } from './stream-weather.ts';
 
 export const faultKinds = [
   'kill',
@@ -18,8 +20,11 @@ export const faultKinds = [
   'leaseTwice',
   'leaseLate',
   'streamAway',
+  'streamLeaderless',
+  'streamLeaderChange',
   'streamLosesEnd',
   'streamLost',
+  'connectionLost',
   'readerStall',
   'diskFull',
   'diskSlow',
@@ -74,6 +79,8 @@ export interface Swarm {
   readonly durability: 'Quorum' | 'Leader';
   readonly divergedMember: 'Archive' | 'Block';
   readonly startupPolicy: 'All' | 'Quorum';
+  /** `spec.election`. */
+  readonly timings: LeaseTimings;
   readonly segmentBytes: number;
   readonly checkpointBytes: number;
   readonly network: {
@@ -85,12 +92,7 @@ export interface Swarm {
     readonly doubleRate: number;
   };
   readonly disk: { readonly operationMs: number; readonly syncMs: number };
-  readonly stream: {
-    readonly lossRate: number;
-    readonly answerLossRate: number;
-    readonly lateCopyRate: number;
-    readonly staleRate: number;
-  };
+  readonly stream: StreamWeather;
   /** Of the monotonic clocks: real milliseconds in a millisecond. */
   readonly drift: number;
   readonly clients: number;
@@ -127,6 +129,12 @@ export interface SwarmChanges {
   readonly judgesStream?: boolean;
 }
 
+/** The defaults, and those of who wants to wait less: then more happens in a run. */
+const electionTimings: readonly LeaseTimings[] = [
+  { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+  { leaseDurationMs: 2000, renewDeadlineMs: 1400, retryPeriodMs: 400 },
+];
+
 const rate = (chance: Chance, max: number): number => (chance.happens(0.5) ? 0 : chance.between(0, max));
 
 export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
@@ -136,6 +144,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     durability: chance.happens(0.05) ? 'Leader' : 'Quorum',
     divergedMember: chance.happens(0.1) ? 'Block' : 'Archive',
     startupPolicy: chance.happens(0.5) ? 'All' : 'Quorum',
+    timings: chance.pick(electionTimings),
     segmentBytes: chance.pick([1024, 4096, 65_536]),
     checkpointBytes: chance.pick([1000, 3000, 10_000, 1_000_000]),
     network: {
@@ -147,12 +156,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
       doubleRate: rate(chance, 0.05),
     },
     disk: { operationMs: 0.05, syncMs: chance.pick([0.5, 5, 20]) },
-    stream: {
-      lossRate: rate(chance, 0.05),
-      answerLossRate: rate(chance, 0.1),
-      lateCopyRate: rate(chance, 0.05),
-      staleRate: rate(chance, 0.1),
-    },
+    stream: drawStreamWeather(chance),
     drift: rate(chance, 0.05),
     clients: chance.pick([1, 2, 3, 4]),
     thinkMs: chance.pick([30, 100, 300]),
@@ -165,7 +169,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     leaderShare: chance.pick([0, 0.5, 0.8]),
     calmStart: chance.happens(0.75),
     keepsMajority: chance.happens(0.6),
-    faultPhaseMs: chance.pick([4000, 8000, 12_000]),
+    faultPhaseMs: chance.pick([1000, 2000, 4000, 8000]),
     judgesStream: false,
   };
   return changed(drawn, changes);
@@ -187,7 +191,7 @@ function changed(
     calmNetwork === true
       ? {
           network: { ...drawn.network, slowRate: 0, lossRate: 0, doubleRate: 0 },
-          stream: { lossRate: 0, answerLossRate: 0, lateCopyRate: 0, staleRate: 0 },
+          stream: { ...drawn.stream, rates: {} },
         }
       : {};
   return {

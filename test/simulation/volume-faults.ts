@@ -7,9 +7,12 @@ export type VolumeFault = Extract<FaultKind, 'bitFlip' | 'diskReplaced' | 'volum
 
 /** Its process ends, and another disk is there: the old copy of this one, when there is one and chance wants it. */
 function replaceVolume(act: Act): void {
-  const { host, chance, copies } = act;
+  const { world, host, chance, copies } = act;
   const copy = copies.get(host);
   host.loseVolume(copy !== undefined && chance.happens(0.5) ? copy : null);
+  // One that is not older than the last report cannot be told from the disk itself, and must not be put back (sidecar/DESIGN.md).
+  const reported = world.api.memberLeases.get(host.pod)?.report.position;
+  if (reported === undefined || reported.index === 0 || host.record.covers(reported.hash)) host.loseVolume(null);
   host.startAfter(downMs(act));
 }
 
@@ -39,7 +42,7 @@ export const volumeFaults: { readonly [Kind in VolumeFault]: (act: Act) => void 
   },
   allLost: (act) => {
     if (act.world.swarm.keepsMajority) return;
-    act.world.stream.lose();
+    act.world.streams.log.remove();
     act.world.oracles.losses.streamLost();
     replaceAll(act);
   },

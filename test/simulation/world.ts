@@ -9,7 +9,7 @@ import type { Oracles } from './oracles.ts';
 import type { Life, Scheduler } from './scheduler.ts';
 import type { DiskRecord } from './disk-record.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
-import type { StreamServer } from './stream-server.ts';
+import type { StreamServers } from './stream-servers.ts';
 import type { FaultKind, Swarm } from './swarm.ts';
 import type { Trace } from './trace.ts';
 
@@ -73,7 +73,7 @@ export interface World {
   readonly swarm: Swarm;
   readonly oracles: Oracles;
   readonly network: Network;
-  readonly stream: StreamServer;
+  readonly streams: StreamServers;
   readonly api: ApiServer;
   readonly hosts: readonly SimulatedHost[];
   /** Electable pods in the order of failover.csv, as the operator wrote it last. */

@@ -109,6 +109,17 @@ describe('the status', () => {
     expect(sameStatus({ phase: 'Running', uid: 1 }, { uid: 1, phase: 'Running' })).toBe(true);
     expect(sameStatus({ phase: 'Running', uid: 1 }, { uid: 2, phase: 'Running' })).toBe(false);
   });
+
+  test('is another with a part more, a part less, or one that differs deep inside', () => {
+    const status = of(healthy());
+    expect(sameStatus(status, structuredClone(status))).toBe(true);
+    const { leader: _leader, ...without } = status;
+    expect([sameStatus(status, without), sameStatus(without, status)]).toEqual([false, false]);
+    const { members = [] } = status;
+    const fewer = { ...status, members: members.slice(1) };
+    expect([sameStatus(status, fewer), sameStatus(fewer, status)]).toEqual([false, false]);
+    expect(sameStatus(status, { ...status, members: members.map((member) => ({ ...member, lag: 7 })) })).toBe(false);
+  });
 });
 
 describe('what a member is waited for, in its own words', () => {

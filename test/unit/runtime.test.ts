@@ -31,12 +31,26 @@ describe('a disk that is full', () => {
     disk.full = true;
     await expect(process.submit(put('lost'))).rejects.toMatchObject({ code: 'outcome_unknown' });
     expect(runtime.member.reloading).toBe(true);
-    await expect(process.submit(put('refused'))).rejects.toMatchObject({ code: 'no_leader' });
+    await expect(process.submit(put('refused'))).rejects.toMatchObject({ code: 'disk_full' });
     await expect(process.waitFor({ kind: 'linearizable' })).rejects.toMatchObject({ code: 'no_leader' });
     disk.full = false;
     await eventually(async () => {
       expect((await process.submit(put('kept'))).uid).toBeGreaterThan(0);
     }, 4500);
+  });
+
+  test('takes back nothing that could be read, however often the journal is read again', async () => {
+    cluster = await MemoryCluster.running(1);
+    const { disk, process, runtime } = cluster.sidecar('m-0');
+    const { uid } = await process.submit(put('kept'));
+    const before = runtime.member;
+    disk.full = true;
+    await expect(process.submit(put('lost'))).rejects.toMatchObject({ code: 'outcome_unknown' });
+    await eventually(() => {
+      expect(runtime.member).not.toBe(before);
+    }, 2500);
+    expect(process.get('key')).toMatchObject({ value: 'kept', uid });
+    expect(process.uid).toBe(uid);
   });
 
   test('does not make the process forget that it was in sync, nor that it stops', async () => {

@@ -1,10 +1,7 @@
 // Every planted bug still has its place in the programs. Whether the simulator finds them: `npm run simulate -- --mutants`.
 import { expect, test } from '@jest/globals';
-import { countingMutants } from './counting.ts';
-import { keepingMutants } from './keeping.ts';
+import { mutants } from './catalogue.ts';
 import { planted } from './mutant.ts';
-
-const mutants = [...countingMutants, ...keepingMutants];
 
 test.each(mutants)('$name: its text stands in $file once', (mutant) => {
   for (const edit of [mutant, mutant.also ?? mutant]) expect(planted(edit)).toContain(edit.replace);

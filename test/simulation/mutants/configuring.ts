@@ -1,0 +1,139 @@
+// Planted bugs in who counts (ADR 10): disks, configurations in the log, recovery, forced starts, the high-water mark.
+import type { Mutant } from './mutant.ts';
+
+const core = 'sidecar/core';
+
+export const configuringMutants: readonly Mutant[] = [
+  {
+    name: 'counts a replaced disk under its old name',
+    file: `${core}/quorum.ts`,
+    find: 'one.pod === pod && one.incarnation === incarnation',
+    replace: 'one.pod === pod',
+  },
+  {
+    name: 'counts the vote of a replaced disk',
+    file: `${core}/quorum.ts`,
+    find: 'present.get(pod) === incarnation',
+    replace: 'present.has(pod)',
+  },
+  {
+    name: 'counts by the newest configuration only',
+    file: `${core}/quorum.ts`,
+    find: 'configurations.findLastIndex(({ index, replaces }) => replaces || index <= acknowledgedIndex)',
+    replace: 'acknowledgedIndex * 0 + configurations.length - 1',
+  },
+  {
+    name: 'counts by the acknowledged configuration only',
+    file: `${core}/quorum.ts`,
+    find: 'configurations.slice(from).map',
+    replace: 'configurations.slice(from, from + 1).map',
+  },
+  {
+    name: 'a forced claim does not replace what counted before',
+    file: `${core}/quorum.ts`,
+    find: 'replaces || index <= acknowledgedIndex',
+    replace: 'index <= acknowledgedIndex',
+  },
+  {
+    name: 'changes who counts twice at once',
+    file: `${core}/reconfiguration.ts`,
+    find: 'current.index > m.acknowledgedIndex || ',
+    replace: '',
+  },
+  {
+    name: 'admits a disk that has not caught up',
+    file: `${core}/reconfiguration.ts`,
+    find: 'm.log.holds(position) && m.log.length - position.index <= coreLimits.voterLagFrames',
+    replace: 'true',
+  },
+  {
+    name: 'admits a disk that has not promised',
+    file: `${core}/reconfiguration.ts`,
+    find: 'sameEpoch(promise, leader.epoch) && near',
+    replace: 'near',
+  },
+  {
+    name: 'does not compare the session of its disk',
+    file: `${core}/own-disk.ts`,
+    find: 'record.session === disk.session || record.session === disk.recordedSession',
+    replace: 'true',
+  },
+  {
+    name: 'does not compare the position of its disk',
+    file: `${core}/own-disk.ts`,
+    find: 'comparePositions(position, record.position) >= 0 && ',
+    replace: '',
+  },
+  {
+    name: 'does not compare the promise of its disk',
+    file: `${core}/own-disk.ts`,
+    find: ' && compareEpochs(disk.promise, record.promise) >= 0',
+    replace: '',
+  },
+  {
+    name: 'votes with a disk that nobody knows yet',
+    file: `${core}/vote.ts`,
+    find: " || m.disk !== 'registered') return;",
+    replace: ') return;',
+  },
+  {
+    name: 'counts before its session is recorded',
+    file: `${core}/own-disk.ts`,
+    find: "m.disk = 'registering';",
+    replace: "m.disk = 'registered';",
+  },
+  {
+    name: 'does not promise a raised generation',
+    file: `${core}/generation.ts`,
+    find: "m.promise = { generation: round.generation, number: 0, nonce: '' };",
+    replace: '',
+  },
+  {
+    name: 'recovers before all have promised',
+    file: `${core}/election.ts`,
+    find: "if (unvoted?.claim === 'recovery' && !isPromisedByAll(m, unvoted)) return;",
+    replace: '',
+  },
+  {
+    name: 'claims the number 0 more than once',
+    file: `${core}/eligibility.ts`,
+    find: 'return untried && m.log',
+    replace: 'return m.log',
+  },
+  {
+    name: 'takes over another log when it is forced to lead',
+    file: `${core}/election.ts`,
+    find: "if (unvoted?.claim !== 'forced') takeOverBest(m);",
+    replace: 'takeOverBest(m);',
+  },
+  {
+    name: 'stands for election without a claim of the generation',
+    file: `${core}/eligibility.ts`,
+    find: ' && isVoter(m) && isOfGeneration(m)',
+    replace: ' && isVoter(m)',
+  },
+  {
+    name: 'stands for election with a disk that does not count',
+    file: `${core}/eligibility.ts`,
+    find: ' && isVoter(m) && isOfGeneration(m)',
+    replace: ' && isOfGeneration(m)',
+  },
+  {
+    name: 'knows the high-water mark by its UID alone',
+    file: `${core}/high-water-mark.ts`,
+    find: 'm.log.holds(mark)',
+    replace: 'm.log.position().uid >= mark.uid',
+  },
+  {
+    name: 'opens below the high-water mark',
+    file: `${core}/election.ts`,
+    find: 'const refusal = belowMark(m);',
+    replace: 'const refusal = null;',
+  },
+  {
+    name: 'skips the claim',
+    file: `${core}/election.ts`,
+    find: 'isQuorum(m, stage.votes)) claim(m, role);',
+    replace: 'isQuorum(m, stage.votes)) open(m, role);',
+  },
+];

@@ -1,0 +1,98 @@
+// Planted bugs in what starts a cluster and takes members in: the operator's start round, forced starts, the judgement of a log that joins.
+import type { Mutant } from './mutant.ts';
+
+const round = 'operator/core/start-round.ts';
+const join = 'sidecar/core/join.ts';
+
+export const startingMutants: readonly Mutant[] = [
+  {
+    name: 'a replaced disk may be designated',
+    file: round,
+    find: 'return counted.filter(({ report }) => report.voter || (report.position.index === 0 && isOneOf(founding ?? [], report)));',
+    replace: 'return counted;',
+  },
+  {
+    name: 'a replaced disk counts towards the majority of a round',
+    file: round,
+    find: 'counted.some(({ report }) => isOneOf([disk], report))',
+    replace: 'counted.some(({ name }) => name === disk.pod)',
+  },
+  {
+    name: 'a round opens below the high-water mark',
+    file: round,
+    find: 'if (mark !== null && lacks(',
+    replace: 'if (mark !== null && mark.uid < 0 && lacks(',
+  },
+  {
+    name: 'a round knows the high-water mark by its UID alone',
+    file: round,
+    find: 'return order < 0 || (order === 0 && end.hash !== mark.hash);',
+    replace: 'return order * 0 + end.uid < mark.uid;',
+  },
+  {
+    name: 'forgets the marks that members reported since',
+    file: round,
+    find: 'mark !== null && (highest === null || comparePositions(mark, highest) > 0)',
+    replace: 'mark !== null && highest === null',
+  },
+  {
+    name: 'designates the last of those that are equal',
+    file: round,
+    find: '> 0 ? b : a), best);',
+    replace: '>= 0 ? b : a), best);',
+  },
+  {
+    name: 'designates the least advanced',
+    file: round,
+    find: '> 0 ? b : a), best);',
+    replace: '< 0 ? b : a), best);',
+  },
+  {
+    name: 'uses a generation twice',
+    file: round,
+    find: 'return known > used ? known : used + 1;',
+    replace: 'return Math.max(known, used);',
+  },
+  {
+    name: 'recovers while a member is missing',
+    file: round,
+    find: 'if (!allPresent) return null;',
+    replace: '',
+  },
+  {
+    name: 'a round opens without a majority',
+    file: round,
+    find: 'present.length >= majorityOf(cluster.spec.members)',
+    replace: 'present.length >= 1',
+  },
+  {
+    name: 'a round opens over logs of two clusters',
+    file: round,
+    find: 'if (ids.size > 1) return',
+    replace: 'if (ids.size > 9) return',
+  },
+  {
+    name: 'a forced start is held to the high-water mark',
+    file: round,
+    find: '    highWaterMark: null,\n',
+    replace: '    highWaterMark: observed.cluster.status?.highWaterMark ?? null,\n',
+  },
+  {
+    name: 'joins a leader that it is ahead of, and parted from',
+    file: join,
+    find: 'facts.localHasLeaderEnd || leader.uid < local.uid',
+    replace: 'facts.localHasLeaderEnd',
+  },
+  {
+    name: 'joins a leader whose log ends within its own',
+    file: join,
+    find: 'facts.localHasLeaderEnd || leader.uid < local.uid',
+    replace: '!facts.localHasLeaderEnd && leader.uid < local.uid',
+  },
+  {
+    name: 'joins the log of another cluster',
+    file: join,
+    find: 'facts.localClusterId !== facts.leaderClusterId',
+    replace: "facts.leaderClusterId === ''",
+  },
+];
