@@ -69,7 +69,7 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   const { cluster, leaderLease } = observed;
   const candidates = members.filter((member) => member.kind === 'member');
   const open = leaderLease?.round ?? null;
-  const forced = memberToForce(members, open);
+  const forced = memberToForce(observed, members);
   if (forced !== null && leaderLease !== null) return forcedRound(observed, members, forced, open);
   const present = candidates.filter(
     (member) => member.proven && member.report?.phase === 'Waiting' && member.report.incarnation !== '' && !(member.pod?.deleting ?? true),
@@ -146,7 +146,7 @@ function forcedRound(observed: Observed, members: readonly MemberView[], forced:
   const present = members.filter(({ kind, live, report }) => kind === 'member' && live && report !== null && report.incarnation !== '');
   const counted = reported(present);
   const clusterId = forced.report?.clusterId ?? observed.cluster.status?.clusterId;
-  if (clusterId === undefined || forced.report === null) return { kind: 'notNeeded' };
+  if (clusterId === undefined) throw new Error(`${forced.name} is forced to lead a cluster that was never founded`);
   return openRound(observed, counted, open, {
     clusterId,
     generation: nextGeneration(observed.cluster, counted, open),
