@@ -69,7 +69,11 @@ export class Oracles {
     if (report.role === 'dr') this.#options.complain('I4', `disaster-recovery replica ${pod} leads`);
     const claim = this.book.claimOf(promise.nonce);
     if (claim === undefined) this.#options.complain('I3', `${pod} leads without a claim`);
-    else this.#opened(pod, claim);
+    else {
+      this.#judgeOpening(pod, claim);
+      // What was given up with it is not expected of those who follow.
+      this.#leaderships.push({ pod, claim, openUid: this.acknowledged.uid, endMs: Infinity });
+    }
   }
 
   /** The process has ended. */
@@ -77,9 +81,8 @@ export class Oracles {
     for (const each of this.#leaderships) if (each.pod === pod) each.endMs = Math.min(each.endMs, this.#options.nowMs());
   }
 
-  #opened(pod: string, claim: Frame): void {
+  #judgeOpening(pod: string, claim: Frame): void {
     const { complain, durability } = this.#options;
-    this.#leaderships.push({ pod, claim, openUid: this.acknowledged.uid, endMs: Infinity });
     const twin = this.#leaderships.find(
       (each) => compareEpochs(each.claim.epoch, claim.epoch) === 0 && each.claim !== claim && !this.losses.excuse(each.claim),
     );
