@@ -88,7 +88,10 @@ export class FileContent {
     if (size === 0) return -1;
     const position = chance.below(size);
     const bytes = Buffer.from([(this.durableBytes[position] ?? 0) ^ (1 << chance.below(8))]);
-    for (const content of [this.#durable, this.#seen]) content.change({ kind: 'write', position, bytes });
+    this.#durable.change({ kind: 'write', position, bytes });
+    // What is not synced yet will be written over it.
+    this.#seen.become(this.#durable);
+    for (const change of this.#unsynced) this.#seen.change(change);
     const hit = position < segmentHeaderBytes || hashes.length === 0 ? -1 : this.#ends.findIndex((end) => position < end);
     if (hit === -1) return -1;
     const start = this.#startOf(hit);

@@ -48,7 +48,8 @@ export class Person {
     const { isDamaged } = host.record;
     if (!isDamaged || (host.process?.control ?? null) !== null) return;
     const isUnreadable = host.lastExit === 'journal_corrupt' || host.lastExit === 'journal_version';
-    if (!isUnreadable && withoutFaultsMs < patienceMs) return;
+    const waitsMs = host.process === null ? 0 : this.#world.scheduler.nowMs - host.process.startedAtMs;
+    if (!isUnreadable && Math.min(waitsMs, withoutFaultsMs) < patienceMs) return;
     const held = isUnreadable ? [] : host.record.damaged.filter((hash) => this.#isSomewhere(hash, host));
     if (held.length > 0) complain(this.#world, 'I5', `${host.pod} waits for damaged frame ${String(held[0])}, which is somewhere`);
     count(this.#world, `person: empty volume for ${isUnreadable ? host.lastExit : 'a hole that nobody fills'}`);
@@ -56,10 +57,11 @@ export class Person {
     host.startAfter(repairMs);
   }
 
+  /** Where a repair looks: at the members that failover.csv names, and in the stream. */
   #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
-    const { streams, oracles } = this.#world;
+    const { streams, oracles, order } = this.#world;
     const isRunning = (host: SimulatedHost): boolean =>
-      host !== lacking && (host.process?.control ?? null) !== null && host.record.holds(hash);
+      host !== lacking && order.includes(host.pod) && (host.process?.control ?? null) !== null && host.record.holds(hash);
     const inStream = Array.from(streams.log.content?.bytes() ?? []);
     return this.#hosts.some(isRunning) || inStream.some((bytes) => oracles.book.hashOf(bytes) === hash);
   }

@@ -47,6 +47,7 @@ export interface SimulatedHost extends Station {
 }
 
 export interface RunningSidecar extends Life {
+  readonly startedAtMs: number;
   /** `null` until the journal is read. */
   readonly control: LocalProcess | null;
   readonly peers: {
