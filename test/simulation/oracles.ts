@@ -129,11 +129,13 @@ export class Oracles {
     if (uid > this.acknowledged.uid) this.#rely(this.book.withUid(uid), `${pod} shows change ${String(uid)}`);
   }
 
-  /** One of these frames is acknowledged: that of which a majority has a durable copy. */
+  /** One of these frames is acknowledged: that of which a majority has a durable copy, or has one of a claim above it, which may say anew who counts. */
   #rely(frames: readonly Frame[], evidence: string): void {
     const { complain, durability } = this.#options;
     if (durability === 'Leader') return;
-    const frame = frames.find(({ hash }) => this.#isHeldByMajority(hash));
+    const isBelowClaim = (each: Frame): boolean =>
+      this.#leaderships.some(({ claim }) => this.book.ancestor(claim.hash, each.index) === each);
+    const frame = frames.find((each) => this.#isHeldByMajority(each.hash) || isBelowClaim(each));
     if (frame === undefined) {
       complain('I2', `${evidence} and not on the disks of a majority: ${frames.map(({ hash }) => this.#holdersOf(hash)).join(', ')}`);
       return;

@@ -50,8 +50,9 @@ export class Person {
     const isUnreadable = host.lastExit === 'journal_corrupt' || host.lastExit === 'journal_version';
     const waitsMs = host.process === null ? 0 : this.#world.scheduler.nowMs - host.process.startedAtMs;
     if (!isUnreadable && Math.min(waitsMs, withoutFaultsMs) < patienceMs) return;
-    const held = isUnreadable ? [] : host.record.damaged.filter((hash) => this.#isSomewhere(hash, host));
-    if (held.length > 0) complain(this.#world, 'I5', `${host.pod} waits for damaged frame ${String(held[0])}, which is somewhere`);
+    const { damaged } = host.record;
+    if (!isUnreadable && damaged.length > 0 && damaged.every((hash) => this.#isSomewhere(hash, host)))
+      complain(this.#world, 'I5', `${host.pod} waits for damaged frames that others have: ${damaged.join(', ')}`);
     count(this.#world, `person: empty volume for ${isUnreadable ? host.lastExit : 'a hole that nobody fills'}`);
     host.loseVolume(null);
     host.startAfter(repairMs);
