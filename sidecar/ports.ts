@@ -95,7 +95,7 @@ export interface Journal {
   repair(frames: readonly Frame[]): Promise<void>;
   /** The newest one: what `checkpointState` gives is the state at its position. `null`: the state is empty and begins with frame 1. */
   readonly checkpoint: SnapshotHead | null;
-  /** Records of `checkpoint` as it is at the call, in the order of a snapshot. Rejects with AppError journal_corrupt. */
+  /** Records of `checkpoint` as it is at the call, in the order of a snapshot. Rejects with AppError journal_corrupt, and ends the process as `read` does. */
   checkpointState(): AsyncIterable<StateRecord>;
   /** Changes with `compact` and `installSnapshot`. At or before the position of `checkpoint`. */
   readonly base: LogBase;
@@ -107,7 +107,7 @@ export interface Journal {
   write(step: JournalWrite): Promise<ArchivedTail | null>;
   /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: damage rejects with AppError journal_corrupt and ends the process, so that the next one repairs it; rejects with compacted when `fromIndex` is not after `base`. */
   read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]>;
-  /** Makes the checkpoint at frame `index`, which is durable and acknowledged; writes go on meanwhile, only a truncation waits. Resolves with `checkpoint`, which is that one or was at or beyond it already. Rejects with AppError disk_full, journal_corrupt, or internal_error when the worker broke. */
+  /** Makes the checkpoint at frame `index`, which is durable and acknowledged; writes go on meanwhile, only a truncation waits. Resolves with `checkpoint`, which is that one or was at or beyond it already. Rejects with AppError disk_full, journal_corrupt, which ends the process as in `read`, or internal_error when the worker broke. */
   makeCheckpoint(index: number): Promise<SnapshotHead>;
   /** Removes whole segments that lie at or before the older of two checkpoints. Resolves with the first index that is still here. */
   compact(): Promise<number>;

@@ -8,7 +8,7 @@ import { fetchFrames } from './peer-calls.ts';
 import type { Clock, DamagedFrames, Journal, LogStream, Peers } from './ports.ts';
 
 const retryMs = 1000;
-/** Nothing came from the stream for so long: it has no more. */
+/** Nothing came from the stream for so long that stands before the end of the hole: it has no more. */
 const streamSilenceMs = 3000;
 
 export interface RepairSources {
@@ -58,7 +58,7 @@ function orNone(error: unknown): Uint8Array[] {
   return [];
 }
 
-/** Reads the stream from its first message until it says nothing new. */
+/** Reads the stream from its first message until it has the hole, or says nothing new of it. */
 function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSources): Promise<Frame[] | null> {
   const frames = new Map<number, Frame[]>();
   return new Promise((resolve) => {
@@ -73,12 +73,14 @@ function fromStream(hole: DamagedFrames, { stream, sha256, clock }: RepairSource
     stream.read(
       (event) => {
         if (event.kind !== 'message') return;
+        const heard = (unpackFrames(event.bytes) ?? []).map((bytes) => decodeFrame(bytes, sha256));
+        // What others write meanwhile is no news of the hole.
+        const news = heard.filter((frame) => 'hash' in frame && frame.index <= hole.toIndex) as Frame[];
+        if (news.length === 0) return;
         cancel();
-        cancel = clock.after(streamSilenceMs, end);
-        for (const bytes of unpackFrames(event.bytes) ?? []) {
-          const frame = decodeFrame(bytes, sha256);
-          if (!('error' in frame) && frame.index >= hole.fromIndex && frame.index <= hole.toIndex) note(frames, frame);
-        }
+        for (const frame of news) if (frame.index >= hole.fromIndex) note(frames, frame);
+        if (chainOf(hole, frames) === null) cancel = clock.after(streamSilenceMs, end);
+        else end();
       },
       () => Promise.resolve(),
     );

@@ -61,11 +61,13 @@ export function observe(sources: Sources): Observed {
   const nowMs = performance.now();
   const leases = objects.filter(({ kind }) => kind === 'Lease').map((lease) => leaseView(lease, leaseAge(lease)));
   const leaderName = leaderLeaseName(cluster.metadata.name);
+  const kept = keptMembers(cluster, leases, existingMembers(sources));
   return {
     cluster,
+    keptMembers: kept,
     nowMs: Date.now(),
     freshId: randomUUID(),
-    desired: desired(sources, keptMembers(cluster, leases, existingMembers(sources))),
+    desired: desired(sources, kept),
     warnings: warningsFor(cluster.spec),
     memberSelector: memberSelectorText(cluster),
     live: new Map(objects.map((object) => [objectKey(object), { object, tolerated: memory.tolerated.get(objectKey(object)) ?? '' }])),

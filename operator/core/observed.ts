@@ -126,6 +126,8 @@ export interface Observed {
   readonly desired: Desired;
   /** Settings that are allowed but seldom meant. */
   readonly warnings: readonly { readonly reason: string; readonly message: string }[];
+  /** Electable members that have pods: those of the specification, and those that are to go but still count (`keptMembers`). */
+  readonly keptMembers: number;
   /** `status.selector`. */
   readonly memberSelector: string;
   /** By `objectKey`; everything that carries the label of the cluster, but pods. */
@@ -161,9 +163,11 @@ export interface MemberView {
   readonly answer: string | null;
 }
 
-/** Electable members in the order of failover.csv (K5): the preferred leader first, then by ordinal. */
-function electable(cluster: ControlCluster): string[] {
-  const names = Array.from({ length: cluster.spec.members }, (_, ordinal) => memberPodName(cluster.metadata.name, ordinal));
+/** Electable members in the order of failover.csv (K5): the preferred leader first, then by ordinal; those that are to go come last. */
+function electable({ cluster, keptMembers }: Observed): string[] {
+  const names = Array.from({ length: Math.max(cluster.spec.members, keptMembers) }, (_, ordinal) =>
+    memberPodName(cluster.metadata.name, ordinal),
+  );
   const preferred = cluster.spec.preferredLeader;
   return preferred !== undefined && names.includes(preferred) ? [preferred, ...names.filter((name) => name !== preferred)] : names;
 }
@@ -179,7 +183,7 @@ export function membersOf(observed: Observed): MemberView[] {
     const live = report !== null && pod?.finished === null && lease !== undefined && lease.ageMs <= reportLifetimeMs;
     return { name, kind, pod, report, live, proven: live && lease.proven, answer: observed.answers.get(name) ?? null };
   };
-  return [...electable(cluster).map((name) => view(name, 'member')), ...drNames.map((name) => view(name, 'dr'))];
+  return [...electable(observed).map((name) => view(name, 'member')), ...drNames.map((name) => view(name, 'dr'))];
 }
 
 /** The parts of a Lease identity (`common/report.ts`). */

@@ -2,8 +2,9 @@
 // An order is carried out once and then taken off the pod; one that cannot be is taken off with the reason. Nothing here touches a log.
 import { annotations } from '../../common/names.ts';
 import type { MemberReport, StartRound } from '../../common/report.ts';
+import type { ControlCluster } from '../../common/schema.ts';
 import type { EventRecord } from './event-record.ts';
-import type { MemberView, ObservedLease, ObservedPod } from './observed.ts';
+import type { MemberView, Observed, ObservedLease, ObservedPod } from './observed.ts';
 
 export type OrderWrite =
   /** The order is done with. */
@@ -18,16 +19,15 @@ export type OrderWrite =
   | { readonly kind: 'tellToDiscard'; readonly lease: ObservedLease; readonly session: string; readonly event: EventRecord };
 
 /** The member that is to be forced to lead, and can be; `null` when there is none. */
-export function memberToForce(members: readonly MemberView[], open: StartRound | null): MemberView | null {
-  return (
-    members.find(
-      (member) => isAsked(member, 'forceStart') && hasSpoken(member) && !isForced(member, open) && whyNotForced(member) === null,
-    ) ?? null
-  );
+export function memberToForce(observed: Observed, members: readonly MemberView[]): MemberView | null {
+  const open = observed.leaderLease?.round ?? null;
+  const mayBe = (member: MemberView): boolean =>
+    hasSpoken(member) && !isForced(member, open) && whyNotForced(member, observed.cluster) === null;
+  return members.find((member) => isAsked(member, 'forceStart') && mayBe(member)) ?? null;
 }
 
-export function orderWrites(members: readonly MemberView[], open: StartRound | null, leases: readonly ObservedLease[]): OrderWrite[] {
-  return members.flatMap((member) => [...forceWrites(member, open), ...discardWrites(member, leases)]);
+export function orderWrites(observed: Observed, members: readonly MemberView[]): OrderWrite[] {
+  return members.flatMap((member) => [...forceWrites(member, observed), ...discardWrites(member, observed.memberLeases)]);
 }
 
 /** It says now which disk it has. */
@@ -42,24 +42,27 @@ const isForced = ({ name, report }: MemberView, open: StartRound | null): boolea
   open.counted.some(({ pod, session }) => pod === name && session === report?.session);
 
 /** `null` when it can be forced, or has not spoken yet. */
-function whyNotForced(member: MemberView): string | null {
+function whyNotForced(member: MemberView, { status }: ControlCluster): string | null {
   const { name, kind, report } = member;
   if (kind === 'dr') return `${name} is a disaster-recovery replica and never leads (K11)`;
   if (report === null || !hasSpoken(member)) return null;
+  if ((report.clusterId ?? status?.clusterId) === undefined)
+    return `the cluster is not founded yet, so that ${name} has no log to lead with; the first start round founds it`;
   if (report.phase === 'Leading') return `${name} leads already`;
   if (report.phase === 'Blocked' || report.phase === 'Waiting') return null;
   return `${name} is ${report.phase}${report.leader === null ? '' : ` and has a leader, ${report.leader}`}: nothing keeps it from starting`;
 }
 
-function forceWrites(member: MemberView, open: StartRound | null): OrderWrite[] {
+function forceWrites(member: MemberView, { cluster, leaderLease }: Observed): OrderWrite[] {
   const { name, pod, report } = member;
+  const open = leaderLease?.round ?? null;
   if (pod === null || !isAsked(member, 'forceStart')) return [];
   const consume = (event: EventRecord): OrderWrite[] => [
     { kind: 'consumeOrder', pod: name, podUid: pod.uid, annotation: annotations.forceStart, event },
   ];
   if (report !== null && isForced(member, open))
     return consume({ type: 'Warning', reason: 'ForceStarted', message: forcedMessage(name, report, open) });
-  const problem = whyNotForced(member);
+  const problem = whyNotForced(member, cluster);
   return problem === null ? [] : consume({ type: 'Warning', reason: 'ForceStartRefused', message: `Not force-started: ${problem}.` });
 }
 

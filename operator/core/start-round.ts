@@ -69,7 +69,7 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   const { cluster, leaderLease } = observed;
   const candidates = members.filter((member) => member.kind === 'member');
   const open = leaderLease?.round ?? null;
-  const forced = memberToForce(members, open);
+  const forced = memberToForce(observed, members);
   if (forced !== null && leaderLease !== null) return forcedRound(observed, members, forced, open);
   const present = candidates.filter(
     (member) => member.proven && member.report?.phase === 'Waiting' && member.report.incarnation !== '' && !(member.pod?.deleting ?? true),
@@ -79,7 +79,7 @@ export function decideStartRound(observed: Observed, members: readonly MemberVie
   const isVain = missing.length === 0 && !isUnderWay(present, open) && !canElect(cluster, reported(present));
   if (!isVain && (leadership.kind === 'led' || candidates.some((member) => mayStand(member, open)))) return { kind: 'notNeeded' };
   const patience = patienceLeftMs(cluster, observed.nowMs);
-  const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(cluster.spec.members));
+  const enough = missing.length === 0 || (patience === 0 && present.length >= majorityOf(candidates.length));
   const worthWaiting = cluster.spec.startup.policy === 'Quorum' && patience > 0;
   const gathering = { kind: 'gathering', present, missing, decideAgainMs: worthWaiting ? patience : null } as const;
   return enough && leaderLease !== null ? judgeLogs(observed, gathering, open) : gathering;
@@ -146,7 +146,7 @@ function forcedRound(observed: Observed, members: readonly MemberView[], forced:
   const present = members.filter(({ kind, live, report }) => kind === 'member' && live && report !== null && report.incarnation !== '');
   const counted = reported(present);
   const clusterId = forced.report?.clusterId ?? observed.cluster.status?.clusterId;
-  if (clusterId === undefined || forced.report === null) return { kind: 'notNeeded' };
+  if (clusterId === undefined) throw new Error(`${forced.name} is forced to lead a cluster that was never founded`);
   return openRound(observed, counted, open, {
     clusterId,
     generation: nextGeneration(observed.cluster, counted, open),

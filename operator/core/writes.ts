@@ -71,7 +71,7 @@ export function writesOf(
   rollout: Rollout,
 ): Write[] {
   const lease = leaseWrites(observed, leadership, start);
-  const orders = orderWrites(members, observed.leaderLease?.round ?? null, observed.memberLeases);
+  const orders = orderWrites(observed, members);
   return [...lease, ...orders, ...labelWrites(members, leadership), ...objectWrites(observed), ...rolloutWrites(rollout)];
 }
 

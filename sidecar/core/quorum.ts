@@ -33,9 +33,10 @@ export const isVoter = (m: Member): boolean =>
     voters.some(({ pod, incarnation }) => pod === m.config.pod && incarnation === m.hardState.incarnation),
   );
 
-/** Its word counts: it is named in failover.csv, or counts still. */
+/** Its word counts: it is named in failover.csv, counts still, or will when the claim of the open round is there. */
 export const isKnown = (m: Member, name: string): boolean =>
-  m.order.includes(name) || activeConfigurations(m).some((voters) => voters.some(({ pod }) => pod === name));
+  m.order.includes(name) ||
+  [...activeConfigurations(m), m.lease.record?.round?.configuration ?? []].some((voters) => voters.some(({ pod }) => pod === name));
 
 /** Members, this one included, that report this very promise. */
 export function standingsUnder(m: Member, epoch: Epoch): Standing[] {

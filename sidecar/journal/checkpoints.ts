@@ -2,10 +2,11 @@
 // Every byte of them is verified when the journal is opened. A damaged one is set aside under another name and logged; the other one serves.
 import { join } from 'node:path';
 import { AppError } from '../../common/errors.ts';
+import type { SnapshotHead } from '../core/snapshot.ts';
 import { checkpointIndexOf, checkpointName } from './checkpoint.ts';
 import { inspectCheckpoint, type CheckpointFile } from './checkpoint-file.ts';
 import type { Snapshot } from '../ports.ts';
-import { withFile, type Disk } from './disk.ts';
+import { removeUnfinished, withFile, type Disk } from './disk.ts';
 import type { SegmentReader } from './stretch.ts';
 
 const keptCheckpoints = 2;
@@ -80,13 +81,18 @@ export class Checkpoints {
     return this.#files.some((file) => indexOf(file) <= index);
   }
 
-  /** `file` is durable. Only then those that are kept no more are removed. */
-  async add(file: CheckpointFile): Promise<void> {
+  /** One that is durable when it resolves: only then those that are kept no more are removed. Nothing of it is left when it rejects with an AppError. */
+  async add(making: Promise<CheckpointFile>): Promise<SnapshotHead> {
+    const file = await making.catch(async (error: unknown) => {
+      if (error instanceof AppError) await removeUnfinished(this.#disk, this.directory);
+      throw error;
+    });
     this.#files = [...this.#files, file].slice(-keptCheckpoints);
     const kept = new Set(this.#files.map(({ head }) => checkpointName(head.position)));
     for (const name of await this.#disk.list(this.directory))
       if (checkpointIndexOf(name) !== null && !kept.has(name)) await this.#disk.remove(join(this.directory, name));
     await this.#disk.syncDirectory(this.directory);
+    return file.head;
   }
 
   /** A rewind to `index` has removed those beyond. */

@@ -110,7 +110,9 @@ class DiskJournal implements Journal {
   }
 
   checkpointState(): AsyncIterable<StateRecord> {
-    return readRecords(this.#disk, this.#parts.checkpoints.newest);
+    const records = readRecords(this.#disk, this.#parts.checkpoints.newest);
+    const next = (): Promise<IteratorResult<StateRecord>> => this.#untilDamaged(records.next());
+    return { [Symbol.asyncIterator]: () => ({ next, return: () => records.return(undefined) }) };
   }
 
   get base(): LogBase {
@@ -150,13 +152,7 @@ class DiskJournal implements Journal {
   async read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]> {
     this.#assertScanned();
     assert(fromIndex >= 1, 'frames are counted from 1');
-    try {
-      return await this.#parts.frames.read(fromIndex, maxBytes);
-    } catch (error) {
-      // Only the opening of a journal repairs it (ADR 11): the process ends, and the next one does.
-      if (error instanceof AppError && error.code === 'journal_corrupt') this.#options.onFatal(error);
-      throw error;
-    }
+    return this.#untilDamaged(this.#parts.frames.read(fromIndex, maxBytes));
   }
 
   makeCheckpoint(index: number): Promise<SnapshotHead> {
@@ -167,14 +163,7 @@ class DiskJournal implements Journal {
       const reached = previous?.head.position.index ?? 0;
       if (previous !== null && reached >= index) return previous.head;
       const plan = { directory: checkpoints.directory, previous, stretches: frames.stretches(reached + 1, index) };
-      try {
-        const file = await checkpointer(plan);
-        await checkpoints.add(file);
-        return file.head;
-      } catch (error) {
-        if (error instanceof AppError) await removeUnfinished(this.#disk, checkpoints.directory);
-        throw error;
-      }
+      return checkpoints.add(checkpointer(plan));
     });
   }
 
@@ -230,7 +219,17 @@ class DiskJournal implements Journal {
   async #maintain<T>(work: () => Promise<T>): Promise<T> {
     this.#assertScanned();
     if (this.#closed) throw new AppError('stopping', 'the journal is closed');
-    return this.#orFatal(this.#turns.take(work));
+    return this.#untilDamaged(this.#orFatal(this.#turns.take(work)));
+  }
+
+  /** Only the opening of a journal repairs damage (ADR 11): the process ends, and the next one does. */
+  async #untilDamaged<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'journal_corrupt') this.#options.onFatal(error);
+      throw error;
+    }
   }
 
   /** Anything but an AppError is fatal, as it is in a write. */

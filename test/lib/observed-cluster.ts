@@ -116,13 +116,16 @@ export interface Scene {
   readonly members?: Readonly<Record<string, ActingMember>>;
   readonly leader?: string;
   readonly leaderLease?: Partial<ObservedLease> | null;
+  /** Members that have pods; those of the specification unless the scene says otherwise. */
+  readonly kept?: number;
   readonly more?: Partial<Observed>;
 }
 
 /** Members `trading-0` to `trading-2` wait, each with the same log, and nobody leads, unless the scene says otherwise. */
-export function observed({ spec = {}, metadata = {}, status, members = {}, leader, leaderLease = {}, more = {} }: Scene = {}): Observed {
+export function observed({ spec = {}, metadata = {}, status, members = {}, leader, leaderLease = {}, ...scene }: Scene = {}): Observed {
   const cluster = { ...controlCluster(spec, { generation: 1, ...metadata }), status };
-  const names = Array.from({ length: cluster.spec.members }, (_, ordinal) => `trading-${String(ordinal)}`);
+  const { kept = cluster.spec.members, more = {} } = scene;
+  const names = Array.from({ length: kept }, (_, ordinal) => `trading-${String(ordinal)}`);
   const drNames = Array.from({ length: cluster.spec.disasterRecovery.replicas }, (_, ordinal) => `trading-dr-${String(ordinal)}`);
   const acting = [...names, ...drNames].map((name): [string, ActingMember] => [name, members[name] ?? {}]);
   return {
@@ -132,6 +135,7 @@ export function observed({ spec = {}, metadata = {}, status, members = {}, leade
     desired: { kind: 'objects', objects: [] },
     warnings: [],
     memberSelector: 'selector',
+    keptMembers: kept,
     live: new Map(),
     appliedAgoMs: new Map(),
     refusals: new Map(),

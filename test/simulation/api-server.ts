@@ -118,9 +118,30 @@ export class ApiServer {
     if (before !== undefined) this.memberLeases.set(pod, { ...before, discard: session });
   }
 
+  /** A pod that is gone stays gone. */
   setPod(pod: string, change: Partial<ObservedPod>): void {
-    const before = this.pods.get(pod) ?? newPod(pod);
+    const before = this.pods.get(pod);
+    if (before === undefined) return;
     this.pods.set(pod, { ...before, ...change });
+    this.#tell();
+  }
+
+  addPod(name: string, uid: string, revision: string): void {
+    this.pods.set(name, { ...newPod(name), uid, revision });
+    this.#tell();
+  }
+
+  /** The ControlCluster or a template is another; what it is now, the operator sees. */
+  specChanged(): void {
+    this.#tell();
+  }
+
+  deleteMemberLease(pod: string): void {
+    this.memberLeases.delete(pod);
+  }
+
+  removePod(pod: string): void {
+    this.pods.delete(pod);
     this.#tell();
   }
 
@@ -141,7 +162,7 @@ const newPod = (name: string): ObservedPod => ({
   deleting: false,
   labelledLeader: false,
   orders: { forceStart: false, discardLocal: false },
-  ready: true,
+  ready: false,
   finished: null,
   unscheduled: null,
   sidecar: null,

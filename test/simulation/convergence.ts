@@ -1,6 +1,7 @@
 // Once all faults are over: within a bounded time a leader opens, everybody follows, and all logs and states are equal.
 // A member may stay blocked only for a reason that a person has to judge; everything else that does not come to rest is a violation.
 import { isDeepStrictEqual } from 'node:util';
+import type { MemberReport } from '../../common/report.ts';
 import { streamHolds } from './stream-copy.ts';
 import { complain, type SimulatedHost, type World } from './world.ts';
 
@@ -20,7 +21,16 @@ export const isLed = (world: World): boolean => world.hosts.some(({ process }) =
 /** One leads, and all others follow. */
 export function isSettled(world: World): boolean {
   const leading = world.hosts.filter(({ process }) => process?.control?.report().phase === 'Leading');
-  return leading.length === 1 && world.hosts.every((host) => standingOf(world, host) !== 'not yet');
+  if (leading.length !== 1 || !world.hosts.every((host) => !host.wanted || standingOf(world, host) !== 'not yet')) return false;
+  return world.swarm.durability === 'Leader' || areThePodsThatCount(world, leading[0]?.process?.control?.report());
+}
+
+/** The pods of `spec.members` are there, and they alone count. */
+function areThePodsThatCount({ api, hosts, members }: World, leader: MemberReport | undefined): boolean {
+  const pods = hosts.filter(({ kind, pod }) => kind === 'member' && api.pods.has(pod)).map(({ pod }) => pod);
+  const [counting, ...others] = leader?.configurations ?? [];
+  const counted = (counting ?? []).map(({ pod }) => pod);
+  return others.length === 0 && pods.length === members && counted.length === members && counted.every((pod) => pods.includes(pod));
 }
 
 const running = (world: World) =>

@@ -1,8 +1,12 @@
 // An exact record of which frames one simulated disk has durable, and which it lost: read off its bytes, whatever its process says.
 // A frame that was durable and is no longer must be in the archive of that disk (I5), unless the disk itself was taken away.
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, type Complaint } from './acknowledged-log.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
+import { firstIndexOf } from '../../sidecar/journal/segment.ts';
+import type { Chance } from './chance.ts';
+import { damagedFrame, type FileContent } from './file-content.ts';
 import type { FrameBook } from './frame-book.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 
@@ -21,6 +25,10 @@ interface ArchivedLine {
 }
 const lineName = ({ uid, index, epoch }: ArchivedLine): string => `${String(uid)}/${String(index)}/${epoch.nonce}`;
 
+/** The sum beside an archive is that of its bytes. */
+const isSound = (file: FileContent, sum: FileContent | undefined): boolean =>
+  sum?.durableBytes.toString().startsWith(createHash('sha256').update(file.durableBytes).digest('hex')) === true;
+
 /** Segments, and a rewind that is under way: its frames are durable though their file has not got its name yet. */
 const isPartOfLog = (name: string): boolean => name.endsWith('.segment') || name.endsWith('.rewind');
 
@@ -31,6 +39,12 @@ export class DiskRecord {
   /** Frames that are durable, or were and have not been accounted for. */
   #held = new Set<string>();
   readonly #ever = new Set<string>();
+  /** Frames that a flipped bit took or may take, each with the one that was hit. */
+  readonly #atRisk = new Map<string, string>();
+  /** What archives held before they were damaged. */
+  readonly #archivedBefore = new Set<string>();
+  /** A bit flipped on it since it was made. */
+  isDamaged = false;
 
   constructor(pod: string, disk: SimulatedDisk, book: FrameBook, complain: Complaint) {
     this.#disk = disk;
@@ -62,7 +76,41 @@ export class DiskRecord {
   forget(): ReadonlySet<string> {
     const lost = this.#held;
     this.#held = new Set();
+    this.#atRisk.clear();
+    this.isDamaged = false;
     return lost;
+  }
+
+  /** Damage took the copy that was here, or may take it at the next start: it stood in the last batch, which one disk alone cannot tell from a torn write. */
+  isAtRisk(hash: string): boolean {
+    return this.#atRisk.has(hash);
+  }
+
+  /** Frames that a flipped bit has hit, and that are not repaired. */
+  get damaged(): string[] {
+    return [...new Set(this.#atRisk.values())].filter((hash) => !this.#held.has(hash));
+  }
+
+  /** A bit flips in one durable file. Returns which. */
+  flipBit(chance: Chance): string {
+    const directories = [dataDirectory, logDirectory, checkpointDirectory, archiveDirectory];
+    const files = directories.flatMap((directory) =>
+      [...this.#disk.durableFiles(directory)].map(([name, file]) => ({ directory, name, file })),
+    );
+    if (files.length === 0) return 'no file';
+    const { directory, name, file } = chance.pick(files);
+    for (const line of directory === archiveDirectory ? this.#archived() : []) this.#archivedBefore.add(line);
+    this.isDamaged = true;
+    const hashes = [...file.durableFrames];
+    const hit = file.flipBit(chance);
+    const hash = hashes[hit];
+    if (directory !== logDirectory || hash === undefined || hash === damagedFrame) return name;
+    const firstIndex = firstIndexOf(name) ?? 0;
+    const isLast = [...this.#disk.durableFiles(logDirectory).keys()].every((other) => (firstIndexOf(other) ?? 0) <= firstIndex);
+    const isKnownDurable = !isLast || file.provesBehind(hit, firstIndex + hit);
+    for (const taken of isKnownDurable ? [hash] : hashes.slice(hit)) this.#atRisk.set(taken, hash);
+    this.#held.delete(hash);
+    return name;
   }
 
   #update(): void {
@@ -70,17 +118,25 @@ export class DiskRecord {
     for (const [name, file] of this.#disk.durableFiles(logDirectory)) {
       if (!isPartOfLog(name)) continue;
       const hashes = file.durableFrames;
-      frames += hashes.length;
+      frames += hashes.filter((hash) => hash !== damagedFrame).length;
       // From the end: what comes before a known frame is known.
       for (let at = hashes.length - 1; at >= 0; at -= 1) {
-        const hash = hashes[at] ?? '';
-        if (this.#held.has(hash)) break;
+        const hash = hashes[at] ?? damagedFrame;
+        if (this.#held.has(hash) && this.#atRisk.size === 0) break;
+        if (hash === damagedFrame || this.#held.has(hash)) continue;
         this.#held.add(hash);
+        this.#isBack(hash);
         this.#ever.add(hash);
         if (this.#book.get(hash) === undefined) this.#complain('I1', `a frame ${hash} is durable that nobody made`);
       }
     }
     if (frames < this.#held.size) this.#account();
+  }
+
+  /** It is repaired, and with it what stands behind it is known to be durable. */
+  #isBack(hash: string): void {
+    this.#atRisk.delete(hash);
+    for (const [taken, hit] of this.#atRisk) if (hit === hash && this.#held.has(taken)) this.#atRisk.delete(taken);
   }
 
   /** Frames are gone: each of their changes stands in the archive, durable and with its sum. */
@@ -90,6 +146,7 @@ export class DiskRecord {
     const archived = this.#archived();
     for (const hash of gone) {
       this.#held.delete(hash);
+      if (this.#atRisk.has(hash)) continue;
       const frame = this.#book.get(hash);
       if (frame === undefined || this.#isCompacted(frame)) continue;
       frame.changes.forEach((_change, at) => {
@@ -111,9 +168,9 @@ export class DiskRecord {
 
   #archived(): Set<string> {
     const files = this.#disk.durableFiles(archiveDirectory);
-    const lines = new Set<string>();
+    const lines = new Set(this.#archivedBefore);
     for (const [name, file] of files) {
-      if (!name.endsWith('.ndjson') || !files.has(`${name}.sha256`)) continue;
+      if (!name.endsWith('.ndjson') || !isSound(file, files.get(`${name}.sha256`))) continue;
       for (const line of file.durableBytes.toString().split('\n')) if (line !== '') lines.add(lineName(JSON.parse(line) as ArchivedLine));
     }
     return lines;

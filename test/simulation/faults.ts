@@ -1,11 +1,13 @@
 // What goes wrong in a simulation: one fault after the other while the phase of faults lasts, each for a time that was drawn, several at once.
 // `heal` ends them all. Faults act on the world only; no part of a program is told.
+import { Chance } from './chance.ts';
+import { down, downMs, others, type Act, type Controllers, type DiskCopy } from './fault-act.ts';
 import type { Host } from './host.ts';
-import { noteDiskLost } from './stream-copy.ts';
+import { orderFaults } from './order-faults.ts';
 import { streamFaults } from './stream-faults.ts';
 import type { FaultKind } from './swarm.ts';
 import { count, type World } from './world.ts';
-import type { SimulatedOperator } from './simulated-operator.ts';
+import { volumeFaults } from './volume-faults.ts';
 
 /** `allDown` never leaves a majority. */
 const takesOut: ReadonlySet<FaultKind> = new Set([
@@ -19,20 +21,22 @@ const takesOut: ReadonlySet<FaultKind> = new Set([
   'syncFails',
   'partition',
 ]);
-const maxDownMs = 2500;
 const handOverLimitMs = 4000;
+/** More than a phase of faults has time for. Also what keeps the chance of one seed's faults apart from that of the next. */
+const maxInjections = 4096;
 
 export class Faults {
   readonly #world: World;
-  readonly #hosts: readonly Host[];
-  readonly #operator: SimulatedOperator;
+  readonly #allHosts: readonly Host[];
+  readonly #controllers: Controllers;
   #isOver = false;
-  readonly #copies = new Map<Host, ReturnType<Host['disk']['snapshot']>>();
+  readonly #copies = new Map<Host, DiskCopy>();
+  #injections = 0;
 
-  constructor(world: World, hosts: readonly Host[], operator: SimulatedOperator) {
+  constructor(world: World, hosts: readonly Host[], controllers: Controllers) {
     this.#world = world;
-    this.#hosts = hosts;
-    this.#operator = operator;
+    this.#allHosts = hosts;
+    this.#controllers = controllers;
   }
 
   begin(): void {
@@ -40,41 +44,56 @@ export class Faults {
   }
 
   #next(): void {
-    const { scheduler, chance, swarm } = this.#world;
+    const { scheduler, swarm, seed } = this.#world;
+    const number = this.#injections;
+    this.#injections += 1;
+    const chance = new Chance(seed * maxInjections + number);
     scheduler.later(chance.between(0, 2 * swarm.faultGapMs), 'fault', () => {
-      if (this.#isOver) return;
+      if (this.#isOver || number >= maxInjections) return;
       this.#next();
-      const kind = chance.pick(swarm.faults);
-      const host = this.#pickHost();
-      if (swarm.keepsMajority && takesOut.has(kind) && !this.#canSpare(host)) return;
-      count(this.#world, `fault: ${kind}`);
-      this.#world.trace.say(scheduler.nowMs, '***', `${kind} ${host.pod}`);
-      inject[kind](this.#act(host));
+      if (!swarm.skipped.includes(number)) this.#inject(number, chance);
     });
   }
 
-  #pickHost(): Host {
-    const { chance, swarm } = this.#world;
+  get #hosts(): readonly Host[] {
+    return this.#allHosts.filter(({ wanted }) => wanted);
+  }
+
+  #inject(number: number, chance: Chance): void {
+    const { scheduler, swarm, trace, injections } = this.#world;
+    const kind = chance.pick(swarm.faults);
+    if (this.#hosts.length === 0) return;
+    const host = this.#pickHost(chance);
+    if (swarm.keepsMajority && takesOut.has(kind) && !this.#canSpare(host)) return;
+    count(this.#world, `fault: ${kind}`);
+    trace.say(scheduler.nowMs, '***', `${String(number)}: ${kind} ${host.pod}`);
+    injections.push({ number, kind });
+    inject[kind](this.#act(host, chance));
+  }
+
+  #pickHost(chance: Chance): Host {
+    const { swarm } = this.#world;
     const hosts = this.#hosts;
     const leading = hosts.filter(({ process }) => process?.phase === 'Leading');
     return leading.length > 0 && chance.happens(swarm.leaderShare) ? chance.pick(leading) : chance.pick(hosts);
   }
 
   #canSpare(host: Host): boolean {
-    const { swarm } = this.#world;
+    const { members } = this.#world;
     const out = this.#hosts.filter((each) => each.kind === 'member' && (each === host || each.isOut));
-    return 2 * out.length < swarm.members;
+    return 2 * out.length < members;
   }
 
-  #act(host: Host): Act {
-    const { scheduler, chance, swarm } = this.#world;
+  #act(host: Host, chance: Chance): Act {
+    const { scheduler, swarm } = this.#world;
     const whileLasts = (begin: () => void, end: () => void): void => {
       begin();
       scheduler.later(chance.between(10, 2 * swarm.faultLastsMs), 'faultEnds', () => {
         if (!this.#isOver) end();
       });
     };
-    return { world: this.#world, operator: this.#operator, hosts: this.#hosts, host, whileLasts, copies: this.#copies };
+    const [world, hosts, copies] = [this.#world, this.#hosts, this.#copies];
+    return { world, chance, ...this.#controllers, hosts, host, whileLasts, copies };
   }
 
   /** Everything works from now on, and everybody runs. */
@@ -87,47 +106,31 @@ export class Faults {
     world.api.lateMs = 0;
     world.streams.start();
     world.streams.setLeader(true);
-    this.#operator.start();
-    for (const host of this.#hosts) host.heal();
+    this.#controllers.operator.start();
+    for (const host of this.#allHosts) host.heal();
   }
 }
-
-interface Act {
-  readonly world: World;
-  readonly operator: SimulatedOperator;
-  readonly hosts: readonly Host[];
-  readonly host: Host;
-  /** The end comes after a drawn time, unless all faults end before. */
-  readonly whileLasts: (begin: () => void, end: () => void) => void;
-  readonly copies: Map<Host, ReturnType<Host['disk']['snapshot']>>;
-}
-
-const down = ({ world, host }: Act, keepsPower: boolean): void => {
-  host.crash(keepsPower ? 'killed' : 'power lost', keepsPower);
-  host.startAfter(world.chance.between(10, maxDownMs));
-};
-
-const others = ({ hosts, host }: Act): Host[] => hosts.filter((each) => each !== host);
 
 const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
   kill: (act) => down(act, true),
   powerLoss: (act) => down(act, false),
   allDown: (act) => {
     if (act.world.swarm.keepsMajority) return;
-    const keepsPower = act.world.chance.happens(0.5);
+    const keepsPower = act.chance.happens(0.5);
     for (const host of act.hosts) down({ ...act, host }, keepsPower);
   },
   podDeleted: (act) => {
     down(act, true);
     act.host.replacePod();
   },
-  stop: ({ world, host }) => {
+  stop: (act) => {
+    const { world, host } = act;
     const { process } = host;
     if (process?.control === null || process === null) return;
     const end = (): void => {
       if (process.dead) return;
       host.crash('stopped', true);
-      host.startAfter(world.chance.between(10, maxDownMs));
+      host.startAfter(downMs(act));
     };
     void process.control.handOver().then(end);
     world.scheduler.later(handOverLimitMs, 'killAfterGrace', end);
@@ -145,17 +148,17 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     );
   },
   oneWayCut: (act) => {
-    const { world, host, whileLasts } = act;
-    for (const other of world.chance.some(others(act), 0.5)) {
-      const [from, to] = world.chance.happens(0.5) ? [host, other] : [other, host];
+    const { world, host, chance, whileLasts } = act;
+    for (const other of chance.some(others(act), 0.5)) {
+      const [from, to] = chance.happens(0.5) ? [host, other] : [other, host];
       whileLasts(
         () => world.network.cut(from.pod, to.pod),
         () => world.network.mend(from.pod, to.pod),
       );
     }
   },
-  partition: ({ world, hosts, host, whileLasts }) => {
-    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(world.chance.some(hosts, 0.5));
+  partition: ({ world, hosts, host, chance, whileLasts }) => {
+    const side = world.swarm.keepsMajority ? new Set([host]) : new Set(chance.some(hosts, 0.5));
     const pairs = hosts.flatMap((from) => hosts.filter((to) => side.has(from) !== side.has(to)).map((to) => ({ from, to })));
     whileLasts(
       () => {
@@ -185,9 +188,9 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => world.api.tear(false),
     );
   },
-  leaseLate: ({ world, whileLasts }) => {
+  leaseLate: ({ world, chance, whileLasts }) => {
     whileLasts(
-      () => (world.api.lateMs = world.chance.between(100, 5000)),
+      () => (world.api.lateMs = chance.between(100, 5000)),
       () => (world.api.lateMs = 0),
     );
   },
@@ -197,9 +200,9 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (host.disk.full = false),
     );
   },
-  diskSlow: ({ world, host, whileLasts }) => {
+  diskSlow: ({ host, chance, whileLasts }) => {
     whileLasts(
-      () => (host.disk.slowness = world.chance.pick([10, 50, 200])),
+      () => (host.disk.slowness = chance.pick([10, 50, 200])),
       () => (host.disk.slowness = 1),
     );
   },
@@ -209,8 +212,8 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (host.disk.failsSyncs = false),
     );
   },
-  clockJump: ({ world, host }) => {
-    host.wallOffsetMs += Math.floor(world.chance.between(-4, 4) * 3_600_000);
+  clockJump: ({ host, chance }) => {
+    host.wallOffsetMs += Math.floor(chance.between(-4, 4) * 3_600_000);
   },
   operatorAway: ({ operator, whileLasts }) => {
     whileLasts(
@@ -222,40 +225,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
     operator.kill();
     operator.start();
   },
-  diskReplaced: (act) => {
-    const { world, host, copies } = act;
-    const copy = copies.get(host);
-    // The first time a copy is made; later it is put back, or an empty disk is there.
-    if (copy === undefined) {
-      copies.set(host, host.disk.snapshot());
-      return;
-    }
-    host.crash('its disk is replaced', true);
-    host.record.forget();
-    noteDiskLost(world, host.pod);
-    if (world.chance.happens(0.5)) host.disk.lose();
-    else {
-      host.disk.restore(copy);
-      // Not older than the last report: such a copy cannot be told from the disk itself, and must not be put back (sidecar/DESIGN.md).
-      const reported = world.api.memberLeases.get(host.pod)?.report.position;
-      if (reported === undefined || reported.index === 0 || host.record.covers(reported.hash)) {
-        host.record.forget();
-        host.disk.lose();
-      }
-    }
-    host.startAfter(world.chance.between(10, maxDownMs));
-  },
-  allVolumesLost: (act) => {
-    const { world, hosts, copies } = act;
-    if (world.swarm.keepsMajority) return;
-    copies.clear();
-    for (const host of hosts) {
-      host.crash('its volume is lost', true);
-      host.record.forget();
-      host.disk.lose();
-      noteDiskLost(world, host.pod);
-      host.startAfter(world.chance.between(10, maxDownMs));
-    }
-  },
+  ...volumeFaults,
+  ...orderFaults,
   ...streamFaults,
 };

@@ -1,5 +1,6 @@
 // One simulated machine with its disk, its clocks and its pod. The sidecar runs on it as a process that may end at any moment and is started again.
 // What may go wrong with it is done to it from outside (faults.ts).
+import { noteDiskLost } from './stream-copy.ts';
 import type { MemberReport } from '../../common/report.ts';
 import { sidecarState, wallEpochMs } from './api-server.ts';
 import { DiskRecord } from './disk-record.ts';
@@ -8,6 +9,8 @@ import { SimulatedDisk } from './simulated-disk.ts';
 import { complain, count, type SimulatedHost, type World } from './world.ts';
 
 const podStatusDelayMs = 1000;
+/** A pod that is deleted is killed after this. */
+const graceMs = 4000;
 
 export class Host implements SimulatedHost {
   readonly pod: string;
@@ -25,11 +28,13 @@ export class Host implements SimulatedHost {
   podUid = '';
   process: SidecarProcess | null = null;
   /** It is started again by itself when it ends; not while something else keeps it down. */
-  wanted = true;
+  wanted = false;
   restarts = 0;
+  lastExit = '';
   /** How often it stood still. */
   pauses = 0;
   #pods = 0;
+  #revision = 'r1';
   readonly #world: World;
 
   constructor(world: World, pod: string, kind: 'member' | 'dr', number: number) {
@@ -53,16 +58,17 @@ export class Host implements SimulatedHost {
   }
 
   /** A new pod of the same name, on the same volume. */
-  replacePod(): void {
+  replacePod(revision = this.#revision): void {
+    this.#revision = revision;
+    this.wanted = true;
     this.#pods += 1;
     this.restarts = 0;
     this.podUid = `${this.pod}-${String(this.#pods)}`;
-    this.#world.api.setPod(this.pod, { uid: this.podUid, labelledLeader: false, sidecar: null });
+    this.#world.api.addPod(this.pod, this.podUid, revision);
   }
 
   start(): void {
-    if (this.process !== null) return;
-    this.wanted = true;
+    if (this.process !== null || !this.wanted) return;
     this.resume();
     const { restarts, podUid } = this;
     const startedAtMs = this.wallMs();
@@ -89,17 +95,49 @@ export class Host implements SimulatedHost {
     if (!keepsPower) this.disk.losePower();
   }
 
+  /** Another disk is there when it starts again: an empty one, or a copy. */
+  loseVolume(copy: ReturnType<SimulatedDisk['snapshot']> | null): void {
+    this.crash('its disk is replaced', true);
+    this.lastExit = '';
+    this.record.forget();
+    noteDiskLost(this.#world, this.pod);
+    if (copy === null) this.disk.lose();
+    else this.disk.restore(copy);
+  }
+
   /** By itself: after a pause it is started again, as the kubelet does. */
   exit(why: string, keepsPower: boolean): void {
     count(this.#world, `exit: ${why}`);
+    this.lastExit = why;
     this.crash(why, keepsPower);
     this.startAfter(this.#world.chance.between(50, 1500));
   }
 
   startAfter(delayMs: number): void {
     this.#world.scheduler.later(delayMs, 'start', () => {
-      if (this.wanted) this.start();
+      this.start();
     });
+  }
+
+  /** Its pod is deleted: the preStop hook hands over, then it ends and is gone. */
+  terminate(onGone: () => void): void {
+    if (!this.wanted) return;
+    this.wanted = false;
+    const { api, scheduler } = this.#world;
+    api.setPod(this.pod, { deleting: true, ready: false });
+    const { podUid } = this;
+    const end = (): void => {
+      if (this.wanted || podUid !== this.podUid || !api.pods.has(this.pod)) return;
+      this.crash('its pod is deleted', true);
+      this.paused = false;
+      this.held.length = 0;
+      api.removePod(this.pod);
+      onGone();
+    };
+    const handedOver = this.process?.control?.handOver();
+    if (handedOver === undefined) end();
+    else void handedOver.then(end);
+    scheduler.later(graceMs, 'killAfterGrace', end);
   }
 
   /** SIGSTOP: what comes is held. */
@@ -144,7 +182,7 @@ export class Host implements SimulatedHost {
     const ended = { exitCode: 1, reason: 'Error', message: '', finishedAtMs: Math.floor(this.wallMs() / 1000) * 1000 };
     world.scheduler.later(world.chance.between(1, podStatusDelayMs), 'podStatus', () => {
       if (podUid === this.podUid && restarts === this.restarts && this.process === null)
-        world.api.setPod(this.pod, { sidecar: sidecarState(restarts, 0, ended) });
+        world.api.setPod(this.pod, { sidecar: sidecarState(restarts, 0, ended), ready: false });
     });
   }
 }

@@ -5,8 +5,9 @@ import { parseArgs } from 'node:util';
 import { runCrew, type Total } from './crew.ts';
 import { mutants } from './mutants/catalogue.ts';
 import { shrink } from './shrink.ts';
-import { simulate } from './simulation.ts';
+import { simulate, type RunResult } from './simulation.ts';
 import type { SwarmChanges } from './swarm.ts';
+import { shortTimeline } from './timeline.ts';
 
 const usage = `npm run simulate -- --seeds N [--from S] [--minutes M] [--jobs J] [--counts]
 npm run simulate -- --seed X [--trace] [--shrink] [--changes JSON]
@@ -31,6 +32,8 @@ const { values } = parseArgs({
 const defaultSeeds = 1000;
 const mutantSeeds = 20_000;
 const progressMs = 5000;
+/** `--minutes` may make it less. */
+const shrinkMs = 120_000;
 const changes = JSON.parse(values.changes) as SwarmChanges;
 const jobs = Number(values.jobs ?? availableParallelism());
 const from = Number(values.from);
@@ -43,11 +46,13 @@ async function runOne(seed: number): Promise<number> {
     console.log(JSON.stringify({ seed, steps, simulatedMs: Math.round(simulatedMs), traceHash, swarm, violation }));
     return violation === null ? 0 : 1;
   }
-  const shorter = await shrink(failed);
-  if (values.trace) await simulate(seed, shorter.changes, console.log);
-  console.log(
-    `${String(failed.steps)} steps became ${String(shorter.result.steps)}: --seed ${String(seed)} --changes '${JSON.stringify(shorter.changes)}'`,
-  );
+  const { changes: simpler, result } = await shrink(failed, changes, Math.min(limitMs, shrinkMs));
+  const lines: string[] = [];
+  await simulate(seed, simpler, (line) => lines.push(line));
+  for (const line of values.trace ? lines : shortTimeline(lines)) console.log(line);
+  const sizeOf = ({ steps, injections }: RunResult): string => `${String(steps)} steps and ${String(injections.length)} faults`;
+  console.log(`${sizeOf(failed)} became ${sizeOf(result)}; again:`);
+  console.log(`npm run simulate -- --seed ${String(seed)} --changes '${JSON.stringify(simpler)}'`);
   return 1;
 }
 

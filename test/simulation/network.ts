@@ -64,9 +64,10 @@ export class Network {
     return this.#parts.chance.happens(lossRate) ? null : this.delayMs();
   }
 
-  deliver(from: Station, to: Station, kind: string, arrive: () => void): void {
+  /** A message may come twice, as one that its sender repeats does. A request or an answer comes once at most, which is what a refusal of one rests on. */
+  deliver(from: Station, to: Station, kind: 'message' | 'request' | 'answer', arrive: () => void): void {
     const { chance, scheduler, swarm } = this.#parts;
-    const copies = chance.happens(swarm.network.doubleRate) ? 2 : 1;
+    const copies = kind === 'message' && chance.happens(swarm.network.doubleRate) ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
       const delayMs = this.travel(this.#lossRate);
       if (delayMs === null || !this.reaches(from, to)) continue;

@@ -45,7 +45,7 @@ export class Oracles {
   constructor(options: OracleOptions) {
     this.#options = options;
     this.acknowledged = new AcknowledgedLog(this.book, options.complain);
-    this.losses = new Losses(this.book);
+    this.losses = new Losses(this.book, (pod, hash) => this.disks.get(pod)?.isAtRisk(hash) === true);
   }
 
   watch(pod: string, record: DiskRecord): void {
@@ -72,7 +72,11 @@ export class Oracles {
     if (report.role === 'dr') this.#options.complain('I4', `disaster-recovery replica ${pod} leads`);
     const claim = this.book.claimOf(promise.nonce);
     if (claim === undefined) this.#options.complain('I3', `${pod} leads without a claim`);
-    else this.#opened(pod, claim);
+    else {
+      this.#judgeOpening(pod, claim);
+      // What was given up with it is not expected of those who follow.
+      this.#leaderships.push({ pod, claim, openUid: this.acknowledged.uid, endMs: Infinity });
+    }
   }
 
   /** The process has ended. */
@@ -80,9 +84,8 @@ export class Oracles {
     for (const each of this.#leaderships) if (each.pod === pod) each.endMs = Math.min(each.endMs, this.#options.nowMs());
   }
 
-  #opened(pod: string, claim: Frame): void {
+  #judgeOpening(pod: string, claim: Frame): void {
     const { complain, durability } = this.#options;
-    this.#leaderships.push({ pod, claim, openUid: this.acknowledged.uid, endMs: Infinity });
     const twin = this.#leaderships.find(
       (each) => compareEpochs(each.claim.epoch, claim.epoch) === 0 && each.claim !== claim && !this.losses.excuse(each.claim),
     );
@@ -129,11 +132,13 @@ export class Oracles {
     if (uid > this.acknowledged.uid) this.#rely(this.book.withUid(uid), `${pod} shows change ${String(uid)}`);
   }
 
-  /** One of these frames is acknowledged: that of which a majority has a durable copy. */
+  /** One of these frames is acknowledged: that of which a majority has a durable copy, or has one of a claim above it, which may say anew who counts. */
   #rely(frames: readonly Frame[], evidence: string): void {
     const { complain, durability } = this.#options;
     if (durability === 'Leader') return;
-    const frame = frames.find(({ hash }) => this.#isHeldByMajority(hash));
+    const isBelowClaim = (each: Frame): boolean =>
+      this.#leaderships.some(({ claim }) => this.book.ancestor(claim.hash, each.index) === each);
+    const frame = frames.find((each) => this.#isHeldByMajority(each.hash) || isBelowClaim(each));
     if (frame === undefined) {
       complain('I2', `${evidence} and not on the disks of a majority: ${frames.map(({ hash }) => this.#holdersOf(hash)).join(', ')}`);
       return;

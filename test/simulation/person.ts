@@ -2,10 +2,12 @@
 // Only what the disks and the stream have lost together excuses that; anything else that keeps a cluster from opening is a violation.
 import { comparePositions } from '../../common/position.ts';
 import { isLed } from './convergence.ts';
-import { complain, type SimulatedHost, type World } from './world.ts';
+import { complain, count, type SimulatedHost, type World } from './world.ts';
 
 /** The cluster has so long to find what it lacks. */
 const patienceMs = 30_000;
+/** A new volume is there so soon. */
+const repairMs = 500;
 
 export class Person {
   readonly #world: World;
@@ -21,6 +23,7 @@ export class Person {
   look(sinceMs: number): void {
     const { scheduler, oracles, api, trace } = this.#world;
     const { nowMs } = scheduler;
+    for (const host of this.#hosts) this.#replaceUnreadable(host, nowMs - sinceMs);
     if (nowMs - sinceMs < patienceMs || nowMs - this.#askedAtMs < patienceMs) return;
     // The operator judges by what the members report, and does not know what the stream has: it asks a person too.
     const isRefused = api.status?.conditions?.some(({ type, reason }) => type === 'GateOpen' && reason === 'BelowHighWaterMark') === true;
@@ -38,6 +41,30 @@ export class Person {
     this.#askedAtMs = nowMs;
     trace.say(nowMs, '***', `a person forces ${pod} to start`);
     api.setPod(pod, { orders: { forceStart: true, discardLocal: false } });
+  }
+
+  /** A journal that cannot be opened, or has a hole that nobody fills, is given up with its volume. */
+  #replaceUnreadable(host: SimulatedHost, withoutFaultsMs: number): void {
+    const { isDamaged } = host.record;
+    if (!isDamaged || (host.process?.control ?? null) !== null) return;
+    const isUnreadable = host.lastExit === 'journal_corrupt' || host.lastExit === 'journal_version';
+    const waitsMs = host.process === null ? 0 : this.#world.scheduler.nowMs - host.process.startedAtMs;
+    if (!isUnreadable && Math.min(waitsMs, withoutFaultsMs) < patienceMs) return;
+    const { damaged } = host.record;
+    if (!isUnreadable && damaged.length > 0 && damaged.every((hash) => this.#isSomewhere(hash, host)))
+      complain(this.#world, 'I5', `${host.pod} waits for damaged frames that others have: ${damaged.join(', ')}`);
+    count(this.#world, `person: empty volume for ${isUnreadable ? host.lastExit : 'a hole that nobody fills'}`);
+    host.loseVolume(null);
+    host.startAfter(repairMs);
+  }
+
+  /** Where a repair looks: at the members that failover.csv names, and in the stream. */
+  #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
+    const { streams, oracles, order } = this.#world;
+    const isRunning = (host: SimulatedHost): boolean =>
+      host !== lacking && order.includes(host.pod) && (host.process?.control ?? null) !== null && host.record.holds(hash);
+    const inStream = Array.from(streams.log.content?.bytes() ?? []);
+    return this.#hosts.some(isRunning) || inStream.some((bytes) => oracles.book.framesIn(bytes).some((frame) => frame.hash === hash));
   }
 
   #mostAdvanced(): string | null {

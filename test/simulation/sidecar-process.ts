@@ -17,6 +17,8 @@ import { StreamClient } from './stream-client.ts';
 import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
+const orderPollMs = 2000;
+
 export class SidecarProcess implements RunningSidecar {
   dead = false;
   readonly session: string;
@@ -78,7 +80,7 @@ export class SidecarProcess implements RunningSidecar {
   }
 
   async #run(): Promise<void> {
-    const { swarm, order } = this.#world;
+    const { swarm } = this.#world;
     const host = this.#host;
     const options = { address: `${host.pod}:5000`, version: 'test' };
     const journal = await this.#openJournal();
@@ -86,7 +88,7 @@ export class SidecarProcess implements RunningSidecar {
     const log = this.#log;
     const { peers, streams } = this;
     const { log: stream, snapshots } = streams;
-    const pods = (): string[] => order.filter((pod) => pod !== host.pod);
+    const pods = (): string[] => this.#world.order.filter((pod) => pod !== host.pod);
     await repairJournal({ journal, peers, stream, pods, sha256, clock, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
     const lease = host.kind === 'dr' ? null : this.#lease;
@@ -107,9 +109,17 @@ export class SidecarProcess implements RunningSidecar {
     this.#runtime = await Runtime.create({ journal, stream, snapshots, peers, lease, ownPod, clock, crash, log }, { member, ...options });
     this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, ...options, log });
     this.control.onChange(() => this.#watchGate());
-    this.#runtime.setOrder(order);
+    this.#followOrder([]);
     streams.onState((state) => this.#runtime?.setConnection(state.kind === 'connected' ? null : state.reason));
     this.#runtime.start();
+  }
+
+  /** The mounted failover.csv, as failover-order.ts follows it. It changes only where `spec.members` does. */
+  #followOrder(known: readonly string[]): void {
+    const { order, swarm, scheduler } = this.#world;
+    if (order !== known) this.#runtime?.setOrder(order);
+    if (!swarm.faults.includes('membersChange')) return;
+    scheduler.after(orderPollMs, 'failoverOrder', { machine: this.#host, life: this }, () => this.#followOrder(order));
   }
 
   #openJournal(): Promise<Journal> {
@@ -142,12 +152,14 @@ export class SidecarProcess implements RunningSidecar {
   #watchGate(): void {
     if (this.#gateIsOpen || this.control?.started() !== true) return;
     this.#gateIsOpen = true;
+    this.#world.api.setPod(this.#host.pod, { ready: true });
     this.#world.oracles.started(this.#host.pod, this.control.uid, this.startedAtMs);
   }
 
   /** The process ends itself: rightly when the disk has failed. */
   #fail(error: unknown): void {
     if (hasFailedSync(error)) this.#host.exit('a sync failed', true);
+    else if (isAppError(error) && this.#host.record.isDamaged) this.#host.exit('a read found damage', true);
     else this.#defect(error);
   }
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Disk } from '../../sidecar/journal/disk.ts';
 import { Chance } from './chance.ts';
+import { FileContent } from './file-content.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 import { Trace } from './trace.ts';
@@ -61,6 +62,20 @@ describe('a simulated disk', () => {
       found.add(left === content.toString() ? 'kept' : left === 'absent' || left === '' ? 'lost' : isWhole ? 'damaged' : 'torn');
     }
     expect([...found].sort()).toEqual(['damaged', 'kept', 'lost', 'torn']);
+  });
+
+  test('flips bits of what is durable, and what is not synced yet is written over them', () => {
+    for (let seed = 0; seed < 50; seed += 1) {
+      const file = new FileContent();
+      file.change({ kind: 'write', position: 0, bytes: Buffer.from('0123') });
+      file.sync();
+      file.change({ kind: 'write', position: 0, bytes: Buffer.from('abc') });
+      file.flipBit(new Chance(seed));
+      expect(file.durableBytes.toString()).not.toBe('0123');
+      expect(file.bytes.subarray(0, 3).toString()).toBe('abc');
+      file.sync();
+      expect(file.durableBytes).toEqual(file.bytes);
+    }
   });
 
   test('does nothing more for a process that has ended, but for what was under way, which may happen', async () => {

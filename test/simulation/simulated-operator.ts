@@ -1,10 +1,13 @@
 // The operator of a simulation: its real `plan` on what the simulated API server shows, its writes as requests that take their time.
 // It keeps nothing but ages, as the real one; a new process begins without them. Kubernetes objects are not simulated: it wants none.
+import { annotations, isDrPod, memberPodName } from '../../common/names.ts';
 import type { ControlCluster } from '../../common/schema.ts';
+import { keptMembers } from '../../operator/core/kept-members.ts';
 import type { ObservedLease, Observed } from '../../operator/core/observed.ts';
 import { plan, type Action } from '../../operator/core/plan.ts';
 import { controlCluster } from '../lib/control-cluster.ts';
 import { wallEpochMs } from './api-server.ts';
+import type { StatefulSet } from './stateful-set.ts';
 import { count, type World } from './world.ts';
 
 export const clusterName = 'trading';
@@ -20,7 +23,8 @@ interface Sighting {
 /** Parsing a specification is slow, and it is the same in many runs. */
 const clusters = new Map<string, ControlCluster>();
 function clusterOf(world: World): ControlCluster {
-  const { members, replicas, startupPolicy, timings } = world.swarm;
+  const { members } = world;
+  const { replicas, startupPolicy, timings } = world.swarm;
   const name = JSON.stringify([members, replicas, startupPolicy, timings]);
   const known = clusters.get(name);
   if (known !== undefined) return known;
@@ -47,8 +51,11 @@ export class SimulatedOperator {
   #askedMs = Number.NEGATIVE_INFINITY;
   #dueAtMs = Number.POSITIVE_INFINITY;
 
-  constructor(world: World) {
+  readonly #statefulSet: StatefulSet;
+
+  constructor(world: World, statefulSet: StatefulSet) {
     this.#world = world;
+    this.#statefulSet = statefulSet;
     world.api.watch(
       () => {
         this.#lookAfter(noticeMs);
@@ -93,7 +100,24 @@ export class SimulatedOperator {
   #look(): void {
     if (this.#world.api.away) return;
     const version = this.#world.api.statusVersion;
-    for (const action of plan(this.#observe())) this.#carryOut(action, version);
+    const observed = this.#observe();
+    for (const action of plan(observed)) this.#carryOut(action, version);
+    this.#applyMembers(observed);
+  }
+
+  /** Of the objects that the operator applies these alone matter here: failover.csv, the StatefulSet, and Leases that are surplus. */
+  #applyMembers({ cluster, keptMembers: kept }: Observed): void {
+    const { api, scheduler, order } = this.#world;
+    const { members } = cluster.spec;
+    if (kept === this.#statefulSet.replicas && members === order.length) return;
+    scheduler.later(api.delayMs(), 'applyMembers', () => {
+      if (api.away) return;
+      if (members !== this.#world.order.length)
+        this.#world.order = Array.from({ length: members }, (_, ordinal) => memberPodName(clusterName, ordinal));
+      this.#statefulSet.scale(kept);
+      for (const pod of api.memberLeases.keys())
+        if (!isDrPod(clusterName, pod) && Number(/\d+$/.exec(pod)?.[0]) >= kept) api.deleteMemberLease(pod);
+    });
   }
 
   #carryOut(action: Action, statusVersion: number): void {
@@ -130,7 +154,10 @@ export class SimulatedOperator {
         return request('consumeOrder', () => {
           count(this.#world, `operator: ${action.event.reason}`);
           trace.say(scheduler.nowMs, 'operator', action.event.message);
-          api.setPod(action.pod, { orders: { forceStart: false, discardLocal: false } });
+          const pod = api.pods.get(action.pod);
+          if (pod?.uid !== action.podUid) return;
+          const order = action.annotation === annotations.forceStart ? 'forceStart' : 'discardLocal';
+          api.setPod(action.pod, { orders: { ...pod.orders, [order]: false } });
         });
       case 'tellToDiscard':
         return request('tellToDiscard', () => {
@@ -141,11 +168,14 @@ export class SimulatedOperator {
         return;
       case 'planAgain':
         return this.#lookAfter(action.afterMs);
-      // Events are for people; there are no objects and no roll-outs here.
+      case 'deletePod':
+        return request('deletePod', () => {
+          this.#statefulSet.deletePod(action.pod, action.podUid);
+        });
+      // Events are for people; objects are not simulated.
       case 'recordEvent':
       case 'applyObject':
       case 'deleteObject':
-      case 'deletePod':
         return;
     }
   }
@@ -159,8 +189,11 @@ export class SimulatedOperator {
       return { ...this.#lease(name, String(lease?.renewal ?? 0)), report, discard: lease?.discard ?? null };
     };
     const sets = swarm.replicas > 0 ? [clusterName, `${clusterName}-dr`] : [clusterName];
+    const cluster = { ...clusterOf(this.#world), status: api.status };
+    const memberLeases = [...api.memberLeases.keys()].map(member);
     return {
-      cluster: { ...clusterOf(this.#world), status: api.status },
+      cluster,
+      keptMembers: keptMembers(cluster, memberLeases, this.#statefulSet.replicas),
       nowMs: wallEpochMs + nowMs,
       freshId: `cluster-${chance.nonce()}`,
       desired: { kind: 'objects', objects: [] },
@@ -170,7 +203,7 @@ export class SimulatedOperator {
       appliedAgoMs: new Map(),
       refusals: new Map(),
       pods: [...api.pods.values()],
-      statefulSets: sets.map((name) => ({ name, updateRevision: 'r1' })),
+      statefulSets: sets.map((name) => ({ name, updateRevision: this.#statefulSet.updateRevision })),
       leaderLease: {
         ...this.#lease(`${clusterName}-leader`, `${api.lease.holder}/${String(api.renewal)}`),
         resourceVersion: api.lease.version,
@@ -178,7 +211,7 @@ export class SimulatedOperator {
         acquiredAtMs: api.acquiredAtMs,
         round: api.lease.round,
       },
-      memberLeases: [...api.memberLeases.keys()].map(member),
+      memberLeases,
       statusAgeMs: nowMs - this.#statusWrittenMs,
       askedAgoMs: nowMs - this.#askedMs,
       answers: new Map(),

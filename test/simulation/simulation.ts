@@ -15,10 +15,11 @@ import { Person } from './person.ts';
 import { Oracles } from './oracles.ts';
 import { Scheduler } from './scheduler.ts';
 import { clusterName, SimulatedOperator } from './simulated-operator.ts';
+import { StatefulSet } from './stateful-set.ts';
 import { StreamServers } from './stream-servers.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
-import { complain, count, type Violation, type World } from './world.ts';
+import { complain, count, type Injection, type Violation, type World } from './world.ts';
 
 /** From the end of the last fault until all is equal. */
 const convergenceLimitMs = 90_000;
@@ -37,6 +38,7 @@ export interface RunResult {
   readonly simulatedMs: number;
   readonly acknowledgedUid: number;
   readonly counts: ReadonlyMap<string, number>;
+  readonly injections: readonly Injection[];
 }
 
 export async function simulate(
@@ -48,14 +50,14 @@ export async function simulate(
   Error.stackTraceLimit = write === null ? 0 : shownStackFrames;
   const chance = new Chance(seed);
   const swarm = drawSwarm(chance, changes);
-  const world = createWorld(chance, swarm, new Trace(write));
+  const world = createWorld(seed, chance, swarm, new Trace(write));
   const onRejection = (error: unknown): void => {
     complain(world, 'defect', `nobody took the rejection ${error instanceof Error ? (error.stack ?? '') : String(error)}`);
   };
   process.on('unhandledRejection', onRejection);
   try {
     await run(world);
-    const { scheduler, trace, oracles, counts, violation } = world;
+    const { scheduler, trace, oracles, counts, injections, violation } = world;
     const { steps, nowMs } = scheduler;
     return {
       seed,
@@ -66,6 +68,7 @@ export async function simulate(
       simulatedMs: nowMs,
       acknowledgedUid: oracles.acknowledged.uid,
       counts,
+      injections,
     };
   } finally {
     process.off('unhandledRejection', onRejection);
@@ -73,10 +76,19 @@ export async function simulate(
 }
 
 interface BuiltWorld extends World {
-  readonly hosts: readonly Host[];
+  readonly hosts: Host[];
 }
 
-function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
+/** The machine of a member's pod; it is there from the first time on that somebody asks for it. */
+function hostOf(world: BuiltWorld, pod: string): Host {
+  const known = world.hosts.find((host) => host.pod === pod);
+  if (known !== undefined) return known;
+  const host = new Host(world, pod, 'member', world.hosts.length);
+  world.hosts.push(host);
+  return host;
+}
+
+function createWorld(seed: number, chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
   const scheduler = new Scheduler(chance, trace);
   const { members, replicas, durability } = swarm;
   const hosts: Host[] = [];
@@ -100,7 +112,8 @@ function createWorld(chance: Chance, swarm: Swarm, trace: Trace): BuiltWorld {
     onStored: (seq, bytes) => tellStored(world, seq, bytes),
   });
   const servers = { network, streams, api };
-  const world: BuiltWorld = { chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, violation: null, counts: new Map() };
+  const judged = { violation: null, counts: new Map<string, number>(), injections: [] };
+  const world: BuiltWorld = { seed, chance, scheduler, trace, swarm, oracles, ...servers, hosts, order, members, ...judged };
   for (const pod of order) hosts.push(new Host(world, pod, 'member', hosts.length));
   for (let at = 0; at < replicas; at += 1) hosts.push(new Host(world, drPodName(clusterName, at), 'dr', hosts.length));
   return world;
@@ -114,7 +127,8 @@ function tellStored({ trace, scheduler, oracles }: World, seq: number, bytes: Ui
 
 async function run(world: BuiltWorld): Promise<void> {
   const { scheduler, swarm, chance } = world;
-  const operator = new SimulatedOperator(world);
+  const statefulSet = new StatefulSet(world, clusterName, (pod) => hostOf(world, pod));
+  const operator = new SimulatedOperator(world, statefulSet);
   operator.start();
   for (const host of world.hosts) {
     host.replacePod();
@@ -122,7 +136,7 @@ async function run(world: BuiltWorld): Promise<void> {
   }
   let asking = true;
   const clients = Array.from({ length: swarm.clients }, (_, at) => new Client(world, at, () => asking));
-  const faults = new Faults(world, world.hosts, operator);
+  const faults = new Faults(world, world.hosts, { operator, statefulSet });
   const person = new Person(world, world.hosts);
   let isOver = false;
   const lookForEnd = (sinceMs: number): void => {

@@ -19,8 +19,8 @@ export function streamHolds({ streams, oracles }: StreamCopyWorld, hash: string,
 
 /** A disk is gone. A stream that could not rebuild the log by itself is no second copy of it, however much of it stands there. */
 export function noteDiskLost(world: StreamCopyWorld, pod: string): void {
-  const { losses, acknowledged } = world.oracles;
-  if (!streamHolds(world, acknowledged.tip?.hash ?? '')) losses.streamLost();
+  const { losses, acknowledged, mark } = world.oracles;
+  if (![acknowledged.tip, mark].every((end) => streamHolds(world, end?.hash ?? ''))) losses.streamLost();
   losses.diskLost(pod);
 }
 

@@ -1,8 +1,7 @@
 // What goes wrong with the stream and the connections to it. NATS itself promises to keep what it acknowledged; a disk below it may not.
+import type { Act } from './fault-act.ts';
 import { logSubject } from './stream-client.ts';
-import type { Host } from './host.ts';
 import type { FaultKind } from './swarm.ts';
-import type { World } from './world.ts';
 
 export type StreamFault = Extract<
   FaultKind,
@@ -16,13 +15,7 @@ export type StreamFault = Extract<
   | 'readerStall'
 >;
 
-interface StreamAct {
-  readonly world: World;
-  readonly host: Host;
-  readonly whileLasts: (begin: () => void, end: () => void) => void;
-}
-
-export const streamFaults: { readonly [Kind in StreamFault]: (act: StreamAct) => void } = {
+export const streamFaults: { readonly [Kind in StreamFault]: (act: Act) => void } = {
   streamAway: ({ world, whileLasts }) => {
     whileLasts(
       () => world.streams.stop(),
@@ -36,9 +29,9 @@ export const streamFaults: { readonly [Kind in StreamFault]: (act: StreamAct) =>
     );
   },
   streamLeaderChange: ({ world }) => world.streams.changeLeader(),
-  streamLosesEnd: ({ world }) => {
+  streamLosesEnd: ({ world, chance }) => {
     const { log } = world.streams;
-    const lost = 1 + world.chance.below(world.chance.pick([2, 5, 50]));
+    const lost = 1 + chance.below(chance.pick([2, 5, 50]));
     log.loseEnd(Math.max(0, (log.content?.ends.lastSeq ?? 0) - lost));
     world.oracles.losses.streamLost();
   },
@@ -47,12 +40,12 @@ export const streamFaults: { readonly [Kind in StreamFault]: (act: StreamAct) =>
     world.oracles.losses.streamLost();
   },
   // As an administrator might, who looks at no snapshot.
-  streamPurged: ({ world }) => {
+  streamPurged: ({ world, chance }) => {
     const { log } = world.streams;
     const { firstSeq, lastSeq } = log.content?.ends ?? { firstSeq: 0, lastSeq: 0 };
-    log.purge(firstSeq + 1 + world.chance.below(Math.max(1, lastSeq - firstSeq + 2)), logSubject);
+    log.purge(firstSeq + 1 + chance.below(Math.max(1, lastSeq - firstSeq + 2)), logSubject);
     world.oracles.losses.streamLost();
   },
   connectionLost: ({ host }) => host.process?.streams.disconnect(),
-  readerStall: ({ world, host }) => host.process?.streams.stall(world.chance.between(100, 2 * world.swarm.faultLastsMs)),
+  readerStall: ({ world, host, chance }) => host.process?.streams.stall(chance.between(100, 2 * world.swarm.faultLastsMs)),
 };

@@ -34,7 +34,14 @@ export const faultKinds = [
   'operatorAway',
   'operatorRestart',
   'diskReplaced',
-  'allVolumesLost',
+  'bitFlip',
+  'volumesLost',
+  'allLost',
+  'membersChange',
+  'rollout',
+  'forceStart',
+  'discardLocal',
+  'statusConflict',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -55,8 +62,17 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['streamLost', 'allDown', 'powerLoss', 'streamAway'],
   ['streamLosesEnd', 'syncFails', 'diskFull', 'leaseGiven'],
   ['diskSlow', 'kill', 'powerLoss', 'streamLosesEnd'],
-  ['allVolumesLost', 'kill', 'leaseGiven'],
   ['streamPurged', 'kill', 'pause', 'diskReplaced'],
+  ['membersChange', 'kill', 'leaseGiven'],
+  ['membersChange', 'diskReplaced', 'partition'],
+  ['membersChange', 'operatorAway', 'streamLosesEnd', 'allDown'],
+  ['rollout', 'membersChange'],
+  ['rollout', 'kill'],
+  ['forceStart', 'allDown', 'leaseGiven', 'streamLosesEnd'],
+  ['discardLocal', 'forceStart', 'partition'],
+  ['bitFlip', 'kill', 'leaseGiven'],
+  ['bitFlip', 'powerLoss', 'streamLosesEnd'],
+  ['volumesLost', 'leaseGiven', 'diskReplaced'],
 ];
 
 export interface Swarm {
@@ -87,6 +103,10 @@ export interface Swarm {
   readonly thinkMs: number;
   readonly keys: number;
   readonly faults: readonly FaultKind[];
+  /** Numbers of faults that do not happen. */
+  readonly skipped: readonly number[];
+  /** A person removes the volumes of members that `spec.members` no longer has. */
+  readonly volumesGo: boolean;
   readonly faultGapMs: number;
   readonly faultLastsMs: number;
   /** How often a fault meets the leader, and not whoever. */
@@ -105,6 +125,7 @@ export interface SwarmChanges {
   readonly without?: readonly FaultKind[];
   /** In the place of what was drawn. */
   readonly faults?: readonly FaultKind[];
+  readonly skipped?: readonly number[];
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
@@ -146,6 +167,8 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     thinkMs: chance.pick([30, 100, 300]),
     keys: chance.pick([1, 2, 4]),
     faults: drawFaults(chance),
+    skipped: [],
+    volumesGo: chance.happens(0.5),
     faultGapMs: chance.pick([200, 500, 1500]),
     faultLastsMs: chance.pick([300, 1500, 5000, 10_000]),
     leaderShare: chance.pick([0, 0.5, 0.8]),
@@ -166,7 +189,7 @@ function drawFaults(chance: Chance): FaultKind[] {
 
 function changed(
   drawn: Swarm,
-  { without = [], faults: wanted, faultPhaseMs, clients, calmNetwork, judgesStream = true }: SwarmChanges,
+  { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork, judgesStream = true }: SwarmChanges,
 ): Swarm {
   const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind));
   const calm =
@@ -176,5 +199,13 @@ function changed(
           stream: { ...drawn.stream, rates: {} },
         }
       : {};
-  return { ...drawn, ...calm, faults, faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs, clients: clients ?? drawn.clients, judgesStream };
+  return {
+    ...drawn,
+    ...calm,
+    faults,
+    skipped,
+    faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs,
+    clients: clients ?? drawn.clients,
+    judgesStream,
+  };
 }

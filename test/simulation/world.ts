@@ -10,7 +10,7 @@ import type { Life, Scheduler } from './scheduler.ts';
 import type { DiskRecord } from './disk-record.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 import type { StreamServers } from './stream-servers.ts';
-import type { Swarm } from './swarm.ts';
+import type { FaultKind, Swarm } from './swarm.ts';
 import type { Trace } from './trace.ts';
 
 export interface Violation {
@@ -30,16 +30,24 @@ export interface SimulatedHost extends Station {
   readonly podUid: string;
   /** How often it stood still. */
   readonly pauses: number;
+  /** Its pod is there, and is not being deleted. */
+  readonly wanted: boolean;
   readonly process: RunningSidecar | null;
+  /** Why it ended by itself the last time; `''` before. */
+  readonly lastExit: string;
   /** Whole milliseconds. */
   wallMs(): number;
   reported(report: MemberReport): void;
   crash(why: string, keepsPower: boolean): void;
   /** As `crash`, by itself: it is started again. */
   exit(why: string, keepsPower: boolean): void;
+  /** Another disk is there when it starts again: an empty one, or a copy. */
+  loseVolume(copy: ReturnType<SimulatedDisk['snapshot']> | null): void;
+  startAfter(delayMs: number): void;
 }
 
 export interface RunningSidecar extends Life {
+  readonly startedAtMs: number;
   /** `null` until the journal is read. */
   readonly control: LocalProcess | null;
   readonly peers: {
@@ -52,7 +60,14 @@ export interface RunningSidecar extends Life {
   readonly identity: string;
 }
 
+/** A fault that was carried out. Those that are left out keep their numbers. */
+export interface Injection {
+  readonly number: number;
+  readonly kind: FaultKind;
+}
+
 export interface World {
+  readonly seed: number;
   readonly chance: Chance;
   readonly scheduler: Scheduler;
   readonly trace: Trace;
@@ -62,11 +77,14 @@ export interface World {
   readonly streams: StreamServers;
   readonly api: ApiServer;
   readonly hosts: readonly SimulatedHost[];
-  /** Electable pods in the order of failover.csv. */
-  readonly order: readonly string[];
+  /** Electable pods in the order of failover.csv, as the operator wrote it last. */
+  order: readonly string[];
+  /** `spec.members`, as a person wrote it last. */
+  members: number;
   violation: Violation | null;
   /** How often each thing happened: faults by kind, phases and their changes. */
   readonly counts: Map<string, number>;
+  readonly injections: Injection[];
 }
 
 export function count(world: Pick<World, 'counts'>, what: string): void {

@@ -172,6 +172,21 @@ describe('a round without votes', () => {
     write(world, 3);
   });
 
+  test('counts members that came and are to go again, whom neither the log nor failover.csv names', () => {
+    const world = running(1);
+    write(world, 5);
+    world.crash('m-0');
+    world.node('m-0').loseDisk();
+    world.resize(3);
+    world.resize(1);
+    world.run(1000);
+    world.openRound('m-0', null, { generation: 1, claim: 'recovery', configuration: world.disks() });
+    world.until('m-0 leads', () => world.leader() === 'm-0');
+    world.until('it counts alone', () => voters(world, 'm-0').length === 1);
+    expect(world.member('m-0').store.uid).toBe(5);
+    write(world, 3);
+  });
+
   test('lets a member lead with its own log; the others archive what they had beyond it (K10, I5)', () => {
     const world = running();
     write(world, 3);

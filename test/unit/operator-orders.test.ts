@@ -81,6 +81,16 @@ describe('force-start', () => {
     ]);
   });
 
+  test('is refused where nothing was founded yet: there is no log to lead with, and the first round opens by itself', () => {
+    const unfounded = (pod: object) => ({ position: at(0, 0), report: { clusterId: null, voter: false }, pod });
+    const members = { 'trading-0': unfounded({}), 'trading-1': unfounded({}), 'trading-2': unfounded(forceStart) };
+    expect(ofKind({ members }, 'consumeOrder')).toMatchObject([
+      { pod: 'trading-2', event: { reason: 'ForceStartRefused', message: expect.stringMatching(/not founded yet/) } },
+    ]);
+    expect(ofKind({ members, status: { clusterId, generation: 0, founding } }, 'consumeOrder')).toEqual([]);
+    expect(ofKind({ members }, 'writeStatus')[0]?.status.founding).toHaveLength(3);
+  });
+
   test.each([
     ['has not spoken yet', { report: null }],
     ['does not know its disk yet', { phase: 'Starting' as const, report: { incarnation: '' } }],

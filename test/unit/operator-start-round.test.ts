@@ -44,6 +44,19 @@ describe('a start round', () => {
     expect(opened({ members: waiting(...positions) }).designated).toBe(designated);
   });
 
+  test('counts members that are to go for as long as they count (I2)', () => {
+    const scene = { spec: { members: 1 }, status: { clusterId: 'c1', founding: [...founding] }, kept: 3 };
+    const configurations = [founding];
+    const members = Object.fromEntries(
+      [at(1, 2), at(2, 5), at(1, 3)].map((position, ordinal) => [
+        `trading-${String(ordinal)}`,
+        { position, report: { voter: true, configurations } },
+      ]),
+    );
+    expect(opened({ ...scene, members })).toMatchObject({ claim: 'elected', designated: 'trading-1' });
+    expect(decide({ ...scene, members: { ...members, 'trading-1': { pod: null } } }).kind).toBe('gathering');
+  });
+
   test('K6: designates the preferred leader on a tie, and nobody else when it is behind', () => {
     const spec = { preferredLeader: 'trading-2' };
     expect(opened({ spec }).designated).toBe('trading-2');

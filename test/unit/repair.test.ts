@@ -54,6 +54,24 @@ const streamWith = (held: () => readonly Frame[]): LogStream => ({
   purge: () => Promise.reject(new Error('not asked')),
 });
 
+/** One reading after the other; in each, others go on writing for as long as it lasts. */
+function busyStream(...readings: (readonly Frame[])[]): LogStream {
+  const later = framesAfter(frames.at(-1) ?? null, 1);
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    ...streamWith(() => []),
+    read: (onEvent) => {
+      clearInterval(timer);
+      const isOver = onEvent.length === 0;
+      const tell = (sent: readonly Frame[]): void =>
+        sent.forEach(({ bytes }, at) => onEvent({ kind: 'message', seq: at + 1, bytes: packFrames([bytes]) }));
+      if (isOver) return;
+      timer = setInterval(() => tell(later), 5);
+      tell(readings.shift() ?? []);
+    },
+  };
+}
+
 async function repair(peers: Peers, stream: LogStream): Promise<string[]> {
   const said: string[] = [];
   const say = (_: unknown, message?: string): void => void said.push(message ?? '');
@@ -79,6 +97,17 @@ describe('damaged frames of a journal', () => {
       peersWith({ 'm-1': frames.slice(0, 3) }),
       streamWith(() => [...others, ...frames.slice(3, 5)]),
     );
+    await expectWhole();
+  });
+
+  test('are read from a stream to which others go on writing', async () => {
+    expect(await repair(peersWith({}), busyStream(frames))).toEqual(['damaged frames of the journal are repaired']);
+    await expectWhole();
+  });
+
+  test('are not waited for without a word because others go on writing', async () => {
+    const said = await repair(peersWith({}), busyStream(others, frames));
+    expect(said).toEqual([expect.stringContaining('nobody has them yet'), 'damaged frames of the journal are repaired']);
     await expectWhole();
   });
 

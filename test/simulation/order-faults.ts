@@ -1,0 +1,35 @@
+// What people ask for while the cluster runs: another number of members, another pod template, a member that is forced to lead, one that gives its
+// own changes up. The real operator carries it out, or refuses. Also a write of the status that comes between the operator's look and its own.
+import type { Act } from './fault-act.ts';
+import type { FaultKind } from './swarm.ts';
+
+export type OrderFault = Extract<FaultKind, 'membersChange' | 'rollout' | 'forceStart' | 'discardLocal' | 'statusConflict'>;
+
+const sizes = [1, 3, 5];
+
+/** The pod, and sometimes another one at the same time. */
+function annotate({ world, host, hosts, chance }: Act, order: 'forceStart' | 'discardLocal'): void {
+  const { api } = world;
+  for (const { pod } of chance.happens(0.3) ? [host, chance.pick(hosts)] : [host]) {
+    const orders = api.pods.get(pod)?.orders ?? { forceStart: false, discardLocal: false };
+    api.setPod(pod, { orders: { ...orders, [order]: true } });
+  }
+}
+
+export const orderFaults: { readonly [Kind in OrderFault]: (act: Act) => void } = {
+  membersChange: ({ world, chance, statefulSet }) => {
+    const before = statefulSet.replicas;
+    world.members = chance.pick(sizes);
+    world.api.specChanged();
+    world.trace.say(world.scheduler.nowMs, '***', `spec.members is ${String(world.members)}, there are ${String(before)} pods`);
+  },
+  rollout: ({ world, statefulSet }) => {
+    statefulSet.revision += 1;
+    world.api.specChanged();
+  },
+  forceStart: (act) => annotate(act, 'forceStart'),
+  discardLocal: (act) => annotate(act, 'discardLocal'),
+  statusConflict: ({ world }) => {
+    world.api.statusVersion += 1;
+  },
+};
