@@ -127,7 +127,7 @@ const runtime = await Runtime.create(
     version,
   },
 );
-const controlProcess = new LocalProcess({ runtime, journal, peers, clock: systemClock, address, version, log });
+const controlProcess = new LocalProcess({ runtime, journal, peers, clock: systemClock, log });
 const server = createServer({
   process: controlProcess,
   authorise: createAccessReview(api, config.namespace, config.cluster),

@@ -54,6 +54,8 @@ export interface ArchivedCopy {
   readonly sha256: string;
 }
 
+export type Archive = ArchivedTail | ArchivedCopy;
+
 /** What `archiveCopy` keeps: at most `count` copies, the new one included, and none older than `ageMs` but the new one. */
 export interface CopyRetention {
   readonly count: number;
@@ -120,8 +122,8 @@ export interface Journal {
   receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number>;
   /** Puts a whole received snapshot in the place of the log, in order with the writes. Changes of the log that it does not hold are archived first (I5), as a tail, and as a `state` when they are compacted; damaged frames that nobody has any more are given up with this. Rejects with AppError journal_corrupt when it does not verify, and drops it; with disk_full. `checkpoint`, `base` and `checkpointState` are those of the snapshot then. */
   installSnapshot(id: string): Promise<ArchivedTail | null>;
-  /** Diverged tails in order of their first UID, then copies in order of their time. */
-  archives(): Promise<(ArchivedTail | ArchivedCopy)[]>;
+  /** Diverged tails in order of their first UID, then states and copies in order of their time. */
+  archives(): Promise<Archive[]>;
   /** Archives the newest checkpoint, or the log when there is none, compressed; then removes what `retention` does not keep. `null` when there is nothing to copy. Rejects with AppError disk_full, journal_corrupt. */
   archiveCopy(timeMs: number, retention: CopyRetention): Promise<ArchivedCopy | null>;
   close(): Promise<void>;

@@ -1,5 +1,7 @@
 // Events: what changed between the status that was written last and the new one. What the operator does by itself is told with the write (writes.ts).
+import type { Discarded } from '../../common/report.ts';
 import type { Condition, ConditionType, ControlClusterStatus } from '../../common/status.ts';
+import { dataVolume } from '../../common/names.ts';
 import type { EventRecord } from './event-record.ts';
 import type { Judgement } from './judgement.ts';
 import type { Observed } from './observed.ts';
@@ -25,6 +27,7 @@ export function eventsOf(observed: Observed, judgement: Judgement, next: Control
     ...leaderEvents(before, next),
     ...(next.conditions ?? []).flatMap((condition) => conditionEvents(before, condition, judgement)),
     ...blockedEvents(before, next, observed),
+    ...archiveEvents(before, next, observed),
   ];
 }
 
@@ -47,14 +50,30 @@ function blockedEvents(before: ControlClusterStatus | undefined, next: ControlCl
   return (next.members ?? []).flatMap(({ name, phase, reason, message }) => {
     const old = before?.members?.find((member) => member.name === name);
     if (phase !== 'Blocked' || (old?.phase === 'Blocked' && old.reason === reason)) return [];
-    const pod = pods.find((one) => one.name === name);
-    return [
-      {
-        type: 'Warning',
-        reason: reason ?? 'Blocked',
-        message: `${name}: ${message ?? 'blocked'}`,
-        ...(pod === undefined ? {} : { pod: { name, uid: pod.uid } }),
-      },
-    ];
+    return [{ type: 'Warning', reason: reason ?? 'Blocked', message: `${name}: ${message ?? 'blocked'}`, ...aboutPod(name, pods) }];
   });
+}
+
+function aboutPod(name: string, pods: Observed['pods']): Pick<EventRecord, 'pod'> {
+  const pod = pods.find((one) => one.name === name);
+  return pod === undefined ? {} : { pod: { name, uid: pod.uid } };
+}
+
+/** One for each archive of discarded changes (I5). */
+function archiveEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus, { pods }: Observed): EventRecord[] {
+  return (next.members ?? []).flatMap(({ name, discarded = [] }) => {
+    const known = before?.members?.find((member) => member.name === name)?.discarded ?? [];
+    const added = discarded.filter(({ id }) => !known.some((one) => one.id === id));
+    return added.map((one): EventRecord => ({
+      type: 'Warning',
+      reason: 'ChangesArchived',
+      message: `${name} gave up ${describeDiscarded(one)}, which the cluster does not have. Archive ${one.id} on its volume ${dataVolume}-${name} keeps them; /v1/archives of the pod lists it.`,
+      ...aboutPod(name, pods),
+    }));
+  });
+}
+
+function describeDiscarded({ changes, firstUid, lastUid }: Discarded): string {
+  if (changes === undefined || firstUid === undefined) return `the state of its log up to UID ${String(lastUid)}`;
+  return changes === 1 ? `1 change, UID ${String(lastUid)}` : `${String(changes)} changes, UIDs ${String(firstUid)} to ${String(lastUid)}`;
 }

@@ -1,6 +1,6 @@
 // What the Process API serves: the port that http/ consumes and the runtime implements.
 import type { MemberReport } from '../../common/report.ts';
-import type { ArchivedCopy, ArchivedTail } from '../ports.ts';
+import type { Archive } from '../ports.ts';
 import type { Change, Json } from '../core/frame.ts';
 
 export interface ChangeReceipt {
@@ -55,7 +55,7 @@ export interface ControlProcess {
   readonly uid: number;
   role(): RoleView;
   report(): MemberReport;
-  archives(): Promise<(ArchivedTail | ArchivedCopy)[]>;
+  archives(): Promise<Archive[]>;
   /** Called after the applied UID or the role changed. Returns the unsubscribe function. */
   onChange(listener: () => void): () => void;
   /** The start gate (I7): true once this member led, or followed in sync, since this process started. */

@@ -2,7 +2,7 @@
 import { noEpoch, type Epoch } from '../../common/position.ts';
 import { lastUid } from '../core/frame.ts';
 import type { SnapshotHead } from '../core/snapshot.ts';
-import type { ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
+import type { Archive, ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
 import { AppError } from '../../common/errors.ts';
 import { archiveTail, listTails, removeArchive, tailFile } from './archive.ts';
 import { archiveCopy, fileContent, frameLines, listCopies, retireCopies, type Compress, type CopySource } from './archive-copy.ts';
@@ -25,7 +25,7 @@ export class Archives {
     this.#log = log;
   }
 
-  async list(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+  async list(): Promise<Archive[]> {
     const tails = await listTails(this.#disk, this.#directory, this.#log);
     return [...tails, ...(await listCopies(this.#disk, this.#directory, this.#log))];
   }

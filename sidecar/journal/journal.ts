@@ -8,6 +8,7 @@ import type { Frame } from '../core/frame.ts';
 import type { HardState } from '../core/hard-state.ts';
 import type { SnapshotHead, StateRecord } from '../core/snapshot.ts';
 import type {
+  Archive,
   ArchivedCopy,
   ArchivedTail,
   CopyRetention,
@@ -206,7 +207,7 @@ class DiskJournal implements Journal {
     });
   }
 
-  archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+  archives(): Promise<Archive[]> {
     return this.#archives.list();
   }
 

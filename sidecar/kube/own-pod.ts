@@ -32,8 +32,8 @@ export interface OwnPodOptions {
 }
 
 /** What the operator acts on at once. */
-const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, configurations }: MemberReport): string =>
-  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, configurations]);
+const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, configurations, discarded }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, configurations, discarded]);
 
 /** A value that is kept written: at once when it is `set` to something new, and again every `repeatMs`. */
 class Upkeep<T> {

@@ -25,6 +25,7 @@ const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1
 
 /** The API server takes each report at once. */
 class MemoryOwnPod implements OwnPod {
+  reported: MemberReport | null = null;
   #onReported: (session: string) => void = () => undefined;
 
   recorded(onRecord: (record: null) => void): void {
@@ -37,8 +38,9 @@ class MemoryOwnPod implements OwnPod {
 
   onDiscard(): void {}
 
-  report({ session }: MemberReport): void {
-    setImmediate(() => this.#onReported(session));
+  report(report: MemberReport): void {
+    this.reported = report;
+    setImmediate(() => this.#onReported(report.session));
   }
 
   labelRole(): void {}
@@ -50,6 +52,8 @@ interface Sidecar {
   readonly journal: MemoryJournal;
   readonly runtime: Runtime;
   readonly process: LocalProcess;
+  /** What the member Lease holds. */
+  readonly reported: () => MemberReport | null;
   readonly close: () => void;
 }
 
@@ -62,11 +66,11 @@ export class MemoryCluster {
   readonly #nats = new SimJetStreamServer({ clock: systemClock, random: seededRandom(1) });
   readonly #peers = new MemoryPeersServer();
 
-  /** Resolves when `m-0` leads and all others follow. */
-  static async running(members: number): Promise<MemoryCluster> {
+  /** Resolves when `m-0` leads and all others follow; with these disks, as far as they are given. */
+  static async running(members: number, disks: Readonly<Record<string, MemoryDisk>> = {}): Promise<MemoryCluster> {
     const cluster = new MemoryCluster();
     const pods = Array.from({ length: members }, (_, at) => `m-${String(at)}`);
-    for (const pod of pods) await cluster.#start(pod);
+    for (const pod of pods) await cluster.#start(pod, disks[pod] ?? emptyMemoryDisk());
     for (const { runtime } of cluster.sidecars) {
       runtime.setOrder(pods);
       runtime.setConnection(null);
@@ -110,8 +114,7 @@ export class MemoryCluster {
     }
   }
 
-  async #start(pod: string): Promise<void> {
-    const disk = emptyMemoryDisk();
+  async #start(pod: string, disk: MemoryDisk): Promise<void> {
     const journal = new MemoryJournal(disk);
     const jetstream = this.#nats.open();
     const names = { stream: 'CC_space_sample', subject: 'cc.space.sample.log' };
@@ -133,13 +136,13 @@ export class MemoryCluster {
       { journal, stream, peers, lease, ownPod, clock: systemClock, crash, log: this.#log },
       { ...options, member: { ...member, durability: 'Quorum', divergedMember: 'Archive' } },
     );
-    const process = new LocalProcess({ runtime, journal, peers, clock: systemClock, ...options, log: this.#log });
+    const process = new LocalProcess({ runtime, journal, peers, clock: systemClock, log: this.#log });
     const close = (): void => {
       stream.close();
       jetstream.close();
       peers.close();
       lease.close();
     };
-    this.sidecars.push({ pod, disk, journal, runtime, process, close });
+    this.sidecars.push({ pod, disk, journal, runtime, process, reported: () => ownPod.reported, close });
   }
 }

@@ -10,6 +10,7 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { holds } from '../../sidecar/journal/install.ts';
 import type { SnapshotHead, StateRecord } from '../../sidecar/core/snapshot.ts';
 import type {
+  Archive,
   ArchivedCopy,
   ArchivedTail,
   CopyRetention,
@@ -31,7 +32,7 @@ export interface MemoryDisk {
   /** The last two, in order. */
   checkpoints: MemoryCheckpoint[];
   received: { readonly id: string; readonly bytes: Buffer } | null;
-  archives: (ArchivedTail | ArchivedCopy)[];
+  archives: Archive[];
   /** Nothing finds room but a hard state. */
   full: boolean;
 }
@@ -274,7 +275,7 @@ export class MemoryJournal implements Journal {
     return copy;
   }
 
-  async archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+  async archives(): Promise<Archive[]> {
     return [...this.disk.archives];
   }
 

@@ -103,7 +103,7 @@ export class SidecarProcess implements RunningSidecar {
       sha256,
     };
     this.#runtime = await Runtime.create({ journal, stream, peers, lease, ownPod, clock, crash, log }, { member, ...options });
-    this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, ...options, log });
+    this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, log });
     this.control.onChange(() => this.#watchGate());
     this.#runtime.setOrder(order);
     streams.onState((state) => this.#runtime?.setConnection(state.kind === 'connected' ? null : state.reason));

@@ -4,9 +4,11 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AppError } from '../../common/errors.ts';
 import { encodeCheckpoint } from '../../sidecar/journal/checkpoint-file.ts';
+import type { MemberConfig } from '../../sidecar/core/state.ts';
 import type { StateRecord } from '../../sidecar/core/snapshot.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { Journal } from '../../sidecar/ports.ts';
+import type { Archive, Journal } from '../../sidecar/ports.ts';
+import { renewMember } from '../../sidecar/recovery.ts';
 import { faultyDisk, noFaults } from '../lib/faulty-disk.ts';
 import { decodedSnapshot } from '../lib/memory-checkpoint.ts';
 import { collect, epochOf, framesAfter, listed, logged } from '../lib/sample-frames.ts';
@@ -14,6 +16,17 @@ import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, checkpointDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
 const frames = framesAfter(null, 9);
+const memberConfig: MemberConfig = {
+  pod: 'm-0',
+  podUid: 'uid',
+  session: 'session',
+  kind: 'member',
+  durability: 'Quorum',
+  divergedMember: 'Archive',
+  checkpointBytes: 1_000_000,
+  timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+  sha256,
+};
 let bytes: Buffer;
 let id: string;
 
@@ -143,14 +156,29 @@ describe('a snapshot that is received', () => {
     expect((await journal.installSnapshot(id))?.changes).toBe(3);
   });
 
-  test('leaves the state of a log in the archive that parted in what it had compacted (I5)', async () => {
-    const disk = new VolatileDisk();
+  const own = framesAfter(null, 9, 'own', epochOf(1, 'other'));
+  async function partedInWhatItCompacted(disk: VolatileDisk): Promise<Journal> {
     const { journal } = await openOn(disk);
-    const own = framesAfter(null, 9, 'own', epochOf(1, 'other'));
     for (const frame of own) await journal.write({ frames: logged([frame]) });
     for (const index of [4, 6]) await journal.makeCheckpoint(index);
     expect(await journal.compact()).toBeGreaterThan(1);
     await journal.receiveSnapshot(id, bytes.length, 0, bytes);
+    return journal;
+  }
+
+  test('is told to whoever reports it with all that it made the journal archive, the state too (I5)', async () => {
+    const journal = await partedInWhatItCompacted(new VolatileDisk());
+    const archived: Archive[] = [];
+    await renewMember(journal, memberConfig, id, (all) => void archived.push(...all));
+    expect(archived).toEqual([
+      expect.objectContaining({ kind: 'diverged', lastUid: 9 }),
+      expect.objectContaining({ kind: 'state', uid: 6 }),
+    ]);
+  });
+
+  test('leaves the state of a log in the archive that parted in what it had compacted (I5)', async () => {
+    const disk = new VolatileDisk();
+    const journal = await partedInWhatItCompacted(disk);
     const tail = await journal.installSnapshot(id);
     expect(tail).toMatchObject({ lastUid: 9 });
     const [first, state] = await journal.archives();
