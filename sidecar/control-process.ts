@@ -11,6 +11,7 @@ import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView
 import { leaderOf, roleView } from './member-report.ts';
 import { offerSnapshot, snapshotPart } from './snapshot-exchange.ts';
 import type { Archive, Clock, Journal, Peers } from './ports.ts';
+import { replayed } from './replay.ts';
 import { tickMs, type Runtime } from './runtime.ts';
 
 const readTimeoutMs = 5000;
@@ -147,6 +148,10 @@ export class LocalProcess implements ControlProcess {
 
   archives(): Promise<Archive[]> {
     return this.#options.journal.archives();
+  }
+
+  async *archivedChanges(id: string): AsyncGenerator<{ uid: number; change: Change }> {
+    for await (const archived of this.#options.journal.archivedChanges(id)) yield { uid: archived.uid, change: replayed(archived) };
   }
 
   onChange(listener: () => void): () => void {

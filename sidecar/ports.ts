@@ -1,9 +1,9 @@
 // What the runtime needs from the world: one small interface for each adapter, owned here by their consumer.
 // The adapters (journal/, stream/, kube/) implement them and do not know each other; main.ts wires.
-import type { Position } from '../common/position.ts';
+import type { Epoch, Position } from '../common/position.ts';
 import type { MemberReport, StartRound } from '../common/report.ts';
 import type { PodRole } from '../common/names.ts';
-import type { Frame } from './core/frame.ts';
+import type { Change, Frame } from './core/frame.ts';
 import type { DiskRecord, HardState } from './core/hard-state.ts';
 import type { EpochSpan, SnapshotHead, StateRecord } from './core/snapshot.ts';
 
@@ -40,6 +40,13 @@ export interface ArchivedTail {
   readonly lastUid: number;
   readonly changes: number;
   readonly sha256: string;
+}
+
+/** A change of an archived tail, with its place in the log that was given up. */
+export interface ArchivedChange {
+  readonly uid: number;
+  readonly epoch: Epoch;
+  readonly change: Change;
 }
 
 /** A compressed copy of the state, or of the log of a journal that has no checkpoint yet (K12). */
@@ -124,6 +131,8 @@ export interface Journal {
   installSnapshot(id: string): Promise<ArchivedTail | null>;
   /** Diverged tails in order of their first UID, then states and copies in order of their time. */
   archives(): Promise<Archive[]>;
+  /** Of an archived tail, in order; all of it is verified before the first. Rejects with AppError not_found, invalid_request when it is no tail, archive_corrupt. */
+  archivedChanges(id: string): AsyncIterable<ArchivedChange>;
   /** Archives the newest checkpoint, or the log when there is none, compressed; then removes what `retention` does not keep. `null` when there is nothing to copy. Rejects with AppError disk_full, journal_corrupt. */
   archiveCopy(timeMs: number, retention: CopyRetention): Promise<ArchivedCopy | null>;
   close(): Promise<void>;

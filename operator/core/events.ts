@@ -67,13 +67,16 @@ function archiveEvents(before: ControlClusterStatus | undefined, next: ControlCl
     return added.map((one): EventRecord => ({
       type: 'Warning',
       reason: 'ChangesArchived',
-      message: `${name} gave up ${describeDiscarded(one)}, which the cluster does not have. Archive ${one.id} on its volume ${dataVolume}-${name} keeps them; /v1/archives of the pod lists it.`,
+      message: `${name} gave up ${whatIn(one)}, which the cluster does not have. It is kept as archive ${one.id} on volume ${dataVolume}-${name}. ${whatToDo(one)}`,
       ...aboutPod(name, pods),
     }));
   });
 }
 
-function describeDiscarded({ changes, firstUid, lastUid }: Discarded): string {
+function whatIn({ changes, firstUid, lastUid }: Discarded): string {
   if (changes === undefined || firstUid === undefined) return `the state of its log up to UID ${String(lastUid)}`;
   return changes === 1 ? `1 change, UID ${String(lastUid)}` : `${String(changes)} changes, UIDs ${String(firstUid)} to ${String(lastUid)}`;
 }
+
+const whatToDo = ({ id, kind }: Discarded): string =>
+  kind === 'diverged' ? `POST /v1/archives/${id}/replay on the pod submits it again.` : 'Its changes cannot be told apart any more.';

@@ -1,9 +1,10 @@
-// The archive of one journal: tails that left the log, and copies. What is here is never read back by the journal; people and the API do.
+// The archive of one journal: tails that left the log, and copies. The journal builds on nothing of it; tails are read back for a replay.
 import { noEpoch, type Epoch } from '../../common/position.ts';
 import { lastUid } from '../core/frame.ts';
 import type { SnapshotHead } from '../core/snapshot.ts';
-import type { Archive, ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
+import type { Archive, ArchivedChange, ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
 import { AppError } from '../../common/errors.ts';
+import { changesOf } from './archived-tail.ts';
 import { archiveTail, listTails, removeArchive, tailFile } from './archive.ts';
 import { archiveCopy, fileContent, frameLines, listCopies, retireCopies, type Compress, type CopySource } from './archive-copy.ts';
 import type { CheckpointFile } from './checkpoint-file.ts';
@@ -28,6 +29,15 @@ export class Archives {
   async list(): Promise<Archive[]> {
     const tails = await listTails(this.#disk, this.#directory, this.#log);
     return [...tails, ...(await listCopies(this.#disk, this.#directory, this.#log))];
+  }
+
+  async *changes(id: string): AsyncGenerator<ArchivedChange> {
+    const archive = (await this.list()).find((one) => one.id === id);
+    if (archive === undefined)
+      throw new AppError('not_found', 'This member has no archive of this id; /v1/archives lists those that it has.');
+    if (archive.kind !== 'diverged')
+      throw new AppError('invalid_request', `Archive ${id} is a ${archive.kind}: its changes are not there one by one.`);
+    yield* changesOf(this.#disk, this.#directory, archive);
   }
 
   /** Archives the frames `from`..`to`; null when they hold no change. */

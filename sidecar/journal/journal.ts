@@ -9,6 +9,7 @@ import type { HardState } from '../core/hard-state.ts';
 import type { SnapshotHead, StateRecord } from '../core/snapshot.ts';
 import type {
   Archive,
+  ArchivedChange,
   ArchivedCopy,
   ArchivedTail,
   CopyRetention,
@@ -209,6 +210,10 @@ class DiskJournal implements Journal {
 
   archives(): Promise<Archive[]> {
     return this.#archives.list();
+  }
+
+  archivedChanges(id: string): AsyncIterable<ArchivedChange> {
+    return this.#archives.changes(id);
   }
 
   archiveCopy(timeMs: number, retention: CopyRetention): Promise<ArchivedCopy | null> {

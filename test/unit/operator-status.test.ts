@@ -271,7 +271,7 @@ describe('Events', () => {
         {
           type: 'Warning',
           reason: 'ChangesArchived',
-          message: `trading-1 gave up 3 changes, UIDs 11 to 13, which the cluster does not have. Archive ${tail.id} on its volume controlcluster-data-trading-1 keeps them; /v1/archives of the pod lists it.`,
+          message: `trading-1 gave up 3 changes, UIDs 11 to 13, which the cluster does not have. It is kept as archive ${tail.id} on volume controlcluster-data-trading-1. POST /v1/archives/${tail.id}/replay on the pod submits it again.`,
           pod: { name: 'trading-1', uid: 'trading-1-uid' },
         },
       ]);
