@@ -68,6 +68,18 @@ export const memberReportSchema = z.object({
     .max(2 * maxReportedDiscards)
     .optional(),
 });
+
+/** Reason of a process that waits for frames that its disk has damaged. */
+export const journalDamaged = 'JournalDamaged';
+
+/** Said by a process that cannot report yet: it does not touch the report of the one before it, by which its disk is judged. */
+export const waitingSchema = z.object({
+  podUid: z.string().max(64),
+  reason: z.string().max(64),
+  message: z.string().max(1024),
+});
+export type Waiting = z.infer<typeof waitingSchema>;
+
 /** What a process reads of the report that the one before it left, when it starts: enough to tell whether it has the same disk. */
 export const diskRecordSchema = memberReportSchema.pick({ session: true, promise: true, position: true });
 

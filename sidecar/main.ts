@@ -92,7 +92,7 @@ const lease =
   config.kind === 'dr'
     ? null
     : createLeaderLease({ api, namespace: config.namespace, name: leaderLeaseName(config.cluster), ...config.election, log });
-const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, log });
+const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, podUid: config.podUid, log });
 
 let order: readonly string[] = [];
 let onOrder = (_pods: readonly string[]): void => undefined;
@@ -107,7 +107,7 @@ void followFailoverOrder({
   signal: closing.signal,
 });
 const others = (): string[] => order.filter((pod) => pod !== config.pod);
-await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, log });
+await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, tell: (why) => ownPod.waits(why), log });
 
 const runtime = await Runtime.create(
   { journal, stream, peers, lease, ownPod, clock: systemClock, crash: die, log },

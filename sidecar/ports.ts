@@ -81,6 +81,8 @@ export interface DamagedFrames {
   readonly fromIndex: number;
   readonly toIndex: number;
   readonly hash: string;
+  /** File and place, and what is wrong there. */
+  readonly found: string;
 }
 
 /** A checkpoint on its way to another member. `id` is its SHA-256: the same state at the same frame has the same id everywhere. */

@@ -1,6 +1,6 @@
 // Events: what changed between the status that was written last and the new one. What the operator does by itself is told with the write (writes.ts).
-import type { Discarded } from '../../common/report.ts';
-import type { Condition, ConditionType, ControlClusterStatus } from '../../common/status.ts';
+import { journalDamaged, type Discarded } from '../../common/report.ts';
+import type { Condition, ConditionType, ControlClusterStatus, MemberStatus } from '../../common/status.ts';
 import { dataVolume } from '../../common/names.ts';
 import type { EventRecord } from './event-record.ts';
 import type { Judgement } from './judgement.ts';
@@ -26,7 +26,7 @@ export function eventsOf(observed: Observed, judgement: Judgement, next: Control
       : observed.warnings.map((warning) => ({ type: 'Warning' as const, ...warning }))),
     ...leaderEvents(before, next),
     ...(next.conditions ?? []).flatMap((condition) => conditionEvents(before, condition, judgement)),
-    ...blockedEvents(before, next, observed),
+    ...hinderedEvents(before, next, observed),
     ...archiveEvents(before, next, observed),
   ];
 }
@@ -46,10 +46,14 @@ function conditionEvents(before: ControlClusterStatus | undefined, condition: Co
   return [{ type: bad ? 'Warning' : 'Normal', reason, message }];
 }
 
-function blockedEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus, { pods }: Observed): EventRecord[] {
-  return (next.members ?? []).flatMap(({ name, phase, reason, message }) => {
-    const old = before?.members?.find((member) => member.name === name);
-    if (phase !== 'Blocked' || (old?.phase === 'Blocked' && old.reason === reason)) return [];
+/** Members that a person may have to help: blocked, or with a journal that waits for repair. */
+function hinderedEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus, { pods }: Observed): EventRecord[] {
+  const isHindered = ({ phase, reason }: MemberStatus): boolean =>
+    phase === 'Blocked' || (phase === 'Starting' && reason === journalDamaged);
+  return (next.members ?? []).flatMap((member) => {
+    const { name, reason, message } = member;
+    const old = before?.members?.find((one) => one.name === name);
+    if (!isHindered(member) || (old !== undefined && isHindered(old) && old.reason === reason)) return [];
     return [{ type: 'Warning', reason: reason ?? 'Blocked', message: `${name}: ${message ?? 'blocked'}`, ...aboutPod(name, pods) }];
   });
 }

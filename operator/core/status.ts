@@ -52,9 +52,9 @@ const readyText = (members: readonly MemberView[]): string =>
   `${String(members.filter((member) => whyNotReady(member) === null).length)}/${String(members.length)}`;
 
 function memberStatus(member: MemberView, before: ControlClusterStatus): MemberStatus {
-  const { name, kind, report, live } = member;
+  const { name, kind, report, live, waiting } = member;
   const why = whyNotReady(member);
-  const phase = live && report !== null ? report.phase : 'Absent';
+  const phase = live && report !== null ? report.phase : waiting !== null && why?.reason === waiting.reason ? 'Starting' : 'Absent';
   const follows = kind === 'dr' ? 'dr' : 'follower';
   return {
     name,

@@ -100,7 +100,7 @@ class DiskJournal implements Journal {
   }
 
   get damage(): readonly DamagedFrames[] {
-    return this.#parts.frames.holes.map(({ fromIndex, toIndex, hash }) => ({ fromIndex, toIndex, hash }));
+    return this.#parts.frames.holes.map(({ fromIndex, toIndex, hash, found }) => ({ fromIndex, toIndex, hash, found }));
   }
 
   repair(frames: readonly Frame[]): Promise<void> {
