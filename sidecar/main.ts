@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { leaderLeaseName, logSubject, podHost, streamName } from '../common/names.ts';
 import { isAppError } from '../common/errors.ts';
+import { ArchiveSchedule } from './archive-schedule.ts';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { coreLimits } from './core/limits.ts';
@@ -128,6 +129,10 @@ const runtime = await Runtime.create(
   },
 );
 const controlProcess = new LocalProcess({ runtime, journal, peers, clock: systemClock, log });
+const archiving =
+  config.archive === null
+    ? null
+    : new ArchiveSchedule({ ...config.archive, journal, member: () => runtime.member, clock: systemClock, log });
 const server = createServer({
   process: controlProcess,
   authorise: createAccessReview(api, config.namespace, config.cluster),
@@ -142,6 +147,7 @@ link.onState((state) => runtime.setConnection(state.kind === 'connected' ? null 
 onOrder = (pods) => runtime.setOrder(pods);
 onOrder(order);
 runtime.start();
+archiving?.start();
 log.info({ version, kind: config.kind, uid: controlProcess.uid }, 'sidecar started');
 
 shutDown = async (signal) => {
@@ -150,6 +156,7 @@ shutDown = async (signal) => {
   await controlProcess.handOver();
   closing.abort();
   runtime.stop();
+  archiving?.stop();
   lease?.close();
   ownPod.close();
   await server.close();

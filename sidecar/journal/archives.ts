@@ -12,12 +12,15 @@ import type { Disk } from './disk.ts';
 import type { FrameLog } from './frame-log.ts';
 import { firstNotHeld, holds } from './install.ts';
 import type { SegmentReader } from './stretch.ts';
+import { Turns } from './turns.ts';
 
 export class Archives {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #log: SegmentReader['log'];
   readonly #compress: Compress;
+  /** Nothing is removed while a listing reads it. */
+  readonly #turns = new Turns();
 
   constructor(disk: Disk, directory: string, log: SegmentReader['log'], compress: Compress) {
     this.#compress = compress;
@@ -26,9 +29,11 @@ export class Archives {
     this.#log = log;
   }
 
-  async list(): Promise<Archive[]> {
-    const tails = await listTails(this.#disk, this.#directory, this.#log);
-    return [...tails, ...(await listCopies(this.#disk, this.#directory, this.#log))];
+  list(): Promise<Archive[]> {
+    return this.#turns.take(async () => {
+      const tails = await listTails(this.#disk, this.#directory, this.#log);
+      return [...tails, ...(await listCopies(this.#disk, this.#directory, this.#log))];
+    });
   }
 
   async *changes(id: string): AsyncGenerator<ArchivedChange> {
@@ -63,7 +68,8 @@ export class Archives {
     try {
       await removal();
     } catch (error) {
-      if (error instanceof AppError && tail !== null) await removeArchive(this.#disk, this.#directory, tailFile(tail.id));
+      if (error instanceof AppError && tail !== null)
+        await this.#turns.take(() => removeArchive(this.#disk, this.#directory, tailFile(tail.id)));
       throw error;
     }
   }
@@ -74,14 +80,10 @@ export class Archives {
     if (frames.end.index === 0) return null;
     const source = checkpoint === null ? await sourceOf(frames) : this.#state(checkpoint);
     const copy = await archiveCopy(disk, directory, source, timeMs, 'copy', this.#compress);
-    const copies = await listCopies(disk, directory, this.#log);
-    await retireCopies(
-      disk,
-      directory,
-      copies.filter(({ kind }) => kind === 'copy'),
-      timeMs,
-      retention,
-    );
+    await this.#turns.take(async () => {
+      const copies = (await listCopies(disk, directory, this.#log)).filter(({ kind }) => kind === 'copy');
+      await retireCopies(disk, directory, copies, timeMs, retention);
+    });
     return copy;
   }
 

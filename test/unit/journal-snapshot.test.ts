@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AppError } from '../../common/errors.ts';
 import { encodeCheckpoint } from '../../sidecar/journal/checkpoint-file.ts';
+import type { Disk } from '../../sidecar/journal/disk.ts';
 import type { MemberConfig } from '../../sidecar/core/state.ts';
 import type { StateRecord } from '../../sidecar/core/snapshot.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
@@ -189,6 +190,40 @@ describe('a snapshot that is received', () => {
     expect(archived).toEqual(own.slice(0, 6).map(({ index }) => `own${String(index)}`));
     await journal.archiveCopy(1e15, { count: 1, ageMs: 0 });
     expect((await journal.archives()).map(({ kind }) => kind)).toEqual(['diverged', 'state', 'copy']);
+  });
+});
+
+/** Opens and removes files in a later turn each, as a real disk does. */
+const unhurried = (disk: Disk): Disk => ({
+  makeDirectory: (path) => disk.makeDirectory(path),
+  list: (path) => disk.list(path),
+  rename: (from, to) => disk.rename(from, to),
+  syncDirectory: (path) => disk.syncDirectory(path),
+  open: async (path, mode) => {
+    await new Promise(setImmediate);
+    return disk.open(path, mode);
+  },
+  remove: async (path) => {
+    await new Promise(setImmediate);
+    return disk.remove(path);
+  },
+});
+
+describe('a listing of the archive', () => {
+  test('is whole while a copy is made and older ones are removed', async () => {
+    const { journal } = await openOn(unhurried(new VolatileDisk()));
+    await journal.write({ frames: logged(frames) });
+    for (let timeMs = 1; timeMs <= 20; timeMs += 1) await journal.archiveCopy(timeMs, { count: 20, ageMs: 1000 });
+    const copying = { isOver: false };
+    const made = journal.archiveCopy(21, { count: 1, ageMs: 1000 }).finally(() => (copying.isOver = true));
+    const listings: Promise<Archive[]>[] = [];
+    while (!copying.isOver) {
+      listings.push(journal.archives());
+      await new Promise(setImmediate);
+    }
+    await made;
+    for (const listed of await Promise.all(listings)) expect([1, 20, 21]).toContain(listed.length);
+    expect(await journal.archives()).toMatchObject([{ timeMs: 21 }]);
   });
 });
 
