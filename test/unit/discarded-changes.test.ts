@@ -92,6 +92,11 @@ describe('a member', () => {
     });
     expect(process.report().discarded).toEqual(discarded);
     expect(cluster.sidecar('m-1').process.report()).not.toHaveProperty('discarded');
+    for await (const { uid, change } of process.archivedChanges(reported()?.discarded?.[0]?.id ?? '')) {
+      expect(uid).toBe(1);
+      expect(await process.submit(change)).toMatchObject({ uid: 3, duplicate: false });
+    }
+    expect(cluster.sidecar('m-0').process.get('mine')).toMatchObject({ value: '1', uid: 3 });
   });
 
   test('knows after a restart what it archived before (I5)', async () => {
