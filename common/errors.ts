@@ -131,6 +131,12 @@ export const errorCatalogue = {
     remedy: 'Run the version that wrote it, or a later one.',
     retryable: false,
   },
+  archive_corrupt: {
+    status: 500,
+    title: 'The archive on disk does not match its checksum.',
+    remedy: 'Nothing of it was submitted. See what can be saved of the file, in archive/ on the volume of this pod.',
+    retryable: false,
+  },
   disk_full: {
     status: 507,
     title: 'The disk of the journal is full.',

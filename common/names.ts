@@ -24,6 +24,8 @@ export const annotations = {
   round: `${group}/round`,
   /** On a member Lease: the member's report (`memberReportSchema`). */
   report: `${group}/report`,
+  /** On a member Lease: why the process does not report yet (`waitingSchema`). The report of the one before it stands meanwhile. */
+  waiting: `${group}/waiting`,
 } as const;
 
 export type PodRole = 'leader' | 'follower' | 'dr';

@@ -18,6 +18,19 @@ export const highWaterMarkSchema = z.strictObject({
 });
 export type HighWaterMark = z.infer<typeof highWaterMarkSchema>;
 
+/** Changes that a member gave up and keeps in its archive (I5): a tail of its log, or a state in which they cannot be told apart any more. */
+export const discardedSchema = z.object({
+  id: z.string().max(128),
+  kind: z.enum(['diverged', 'state']),
+  /** `lastUid` of a state is the last change in it. */
+  lastUid: z.int().min(0),
+  firstUid: z.int().min(1).optional(),
+  changes: z.int().min(1).optional(),
+});
+export type Discarded = z.infer<typeof discardedSchema>;
+/** The newest of each kind that a report names. */
+export const maxReportedDiscards = 4;
+
 export const memberReportSchema = z.object({
   version: z.literal(1),
   pod: identifier,
@@ -49,7 +62,24 @@ export const memberReportSchema = z.object({
   /** `host:port` of the Process API. */
   address: z.string().max(300),
   sidecarVersion: z.string().max(64),
+  /** The newest, those of each kind in order. */
+  discarded: z
+    .array(discardedSchema)
+    .max(2 * maxReportedDiscards)
+    .optional(),
 });
+
+/** Reason of a process that waits for frames that its disk has damaged. */
+export const journalDamaged = 'JournalDamaged';
+
+/** Said by a process that cannot report yet: it does not touch the report of the one before it, by which its disk is judged. */
+export const waitingSchema = z.object({
+  podUid: z.string().max(64),
+  reason: z.string().max(64),
+  message: z.string().max(1024),
+});
+export type Waiting = z.infer<typeof waitingSchema>;
+
 /** What a process reads of the report that the one before it left, when it starts: enough to tell whether it has the same disk. */
 export const diskRecordSchema = memberReportSchema.pick({ session: true, promise: true, position: true });
 

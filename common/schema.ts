@@ -2,6 +2,7 @@
 // The API server fills defaults and enforces the rules (CEL); `controlClusterSchema` parses what it delivers and fills the same defaults.
 // It does not judge the user's pod template beyond reserved names: the API server does when pods are made, operator/resources before that.
 import { z } from 'zod';
+import { archiveSchema } from './archive.ts';
 import { durationForm } from './duration.ts';
 import { apiVersion, kind, sidecarContainer } from './names.ts';
 import { controlClusterStatusSchema, maxDisasterRecoveryReplicas, maxMembers } from './status.ts';
@@ -242,6 +243,9 @@ const controlClusterSpecSchema = z.object({
   storage: storageSchema
     .prefault({})
     .describe('The volume of each pod, which holds its journal. Volumes are kept when the ControlCluster is deleted.'),
+  archive: archiveSchema
+    .optional()
+    .describe('Compressed copies of the state, made on schedule on the volume of each pod. None when left out.'),
   template: templateSchema.prefault({}).describe('The pod of your control process. May be left out: then the pods run the sidecar alone.'),
 });
 export type ControlClusterSpec = z.output<typeof controlClusterSpecSchema>;

@@ -2,7 +2,7 @@
 // Only the operator writes it. The high-water mark is the one part that decides something (I6); the rest can be observed anew.
 import { z } from 'zod';
 import { epochSchema } from './position.ts';
-import { highWaterMarkSchema, memberPhases } from './report.ts';
+import { discardedSchema, highWaterMarkSchema, maxReportedDiscards, memberPhases } from './report.ts';
 
 export const maxMembers = 7;
 export const maxDisasterRecoveryReplicas = 8;
@@ -15,6 +15,15 @@ export type ConditionType = (typeof conditionTypes)[number];
 const identifier = () => z.string().max(253);
 const count = () => z.int().min(0);
 
+const archive = discardedSchema.shape;
+const discardedStatusSchema = z.object({
+  id: archive.id.describe('Name of the archive at /v1/archives of the pod.'),
+  kind: archive.kind.describe('diverged: the changes one by one. state: the state that they had made; they cannot be told apart any more.'),
+  lastUid: archive.lastUid.describe('UID of the last change in it.'),
+  firstUid: archive.firstUid.describe('UID of the first change in it.'),
+  changes: archive.changes.describe('How many changes are in it.'),
+});
+
 const memberStatusSchema = z.object({
   name: identifier().describe('Name of the pod.'),
   role: z.enum(['leader', 'follower', 'dr', 'none']).describe('What the pod does now; none while it neither leads nor follows.'),
@@ -25,6 +34,12 @@ const memberStatusSchema = z.object({
   ready: z.boolean().describe('It leads, or follows in sync.'),
   reason: z.string().max(64).optional().describe('Why it is not ready, in one word.'),
   message: z.string().max(1024).optional().describe('Why it is not ready, with the evidence and what to do.'),
+  discarded: z
+    .array(discardedStatusSchema)
+    .max(2 * maxReportedDiscards)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['id'] })
+    .describe('Changes that the pod gave up because the cluster does not have them: the newest archives on its volume.'),
 });
 export type MemberStatus = z.output<typeof memberStatusSchema>;
 

@@ -2,7 +2,9 @@
 // It holds no secret: credentials are files, read by the adapter that needs them, and a URL that carries any is refused.
 import { join } from 'node:path';
 import { z } from 'zod';
+import { defaultArchiveCopies, maxArchiveCopies } from '../common/archive.ts';
 import { AppError } from '../common/errors.ts';
+import { parseSchedule, scheduleForm } from '../common/schedule.ts';
 import { configDirectory, dataDirectory, runDirectory } from '../common/names.ts';
 
 const maxDurationMs = 3_600_000;
@@ -47,6 +49,12 @@ const environmentSchema = z.object({
   CC_LEASE_DURATION_MS: durationMs,
   CC_RENEW_DEADLINE_MS: durationMs,
   CC_RETRY_PERIOD_MS: durationMs,
+  CC_ARCHIVE_SCHEDULE: z
+    .string()
+    .regex(scheduleForm, 'takes a schedule of five fields such as 0 2 * * *')
+    .transform(parseSchedule)
+    .optional(),
+  CC_ARCHIVE_KEEP: whole(1, maxArchiveCopies).default(defaultArchiveCopies),
   CC_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   DELTA_CONFIG: path.default(configDirectory),
   CC_DATA_DIR: path.default(dataDirectory),
@@ -78,6 +86,8 @@ function shape(env: Environment) {
       renewDeadlineMs: env.CC_RENEW_DEADLINE_MS,
       retryPeriodMs: env.CC_RETRY_PERIOD_MS,
     },
+    /** `null`: no copies are made. */
+    archive: env.CC_ARCHIVE_SCHEDULE === undefined ? null : { schedule: env.CC_ARCHIVE_SCHEDULE, keep: env.CC_ARCHIVE_KEEP },
     dataDirectory: env.CC_DATA_DIR,
     runDirectory: env.CC_RUN_DIR,
     /** The order of the members (K5); a mounted ConfigMap that changes while the sidecar runs. */
@@ -87,7 +97,11 @@ function shape(env: Environment) {
   };
 }
 
-type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
+type DeepReadonly<T> = T extends (...given: never) => unknown
+  ? T
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T;
 export type Config = DeepReadonly<ReturnType<typeof shape>>;
 
 function deepFreeze<T extends object>(value: T): DeepReadonly<T> {

@@ -8,9 +8,10 @@ import { decodeReadAnswer, decodeRequest, decodeSubmitAnswer, encodeJson, packFr
 import type { SubmitResult } from './core/io.ts';
 import { coreLimits } from './core/limits.ts';
 import type { ChangeReceipt, Consistency, ControlProcess, LoggedChange, RoleView, StateEntry, StateRead } from './http/process.ts';
-import { leaderOf, memberReport, roleView } from './member-report.ts';
+import { leaderOf, roleView } from './member-report.ts';
 import { offerSnapshot, snapshotPart } from './snapshot-exchange.ts';
-import type { ArchivedCopy, ArchivedTail, Clock, Journal, Peers } from './ports.ts';
+import type { Archive, Clock, Journal, Peers } from './ports.ts';
+import { replayed } from './replay.ts';
 import { tickMs, type Runtime } from './runtime.ts';
 
 const readTimeoutMs = 5000;
@@ -24,8 +25,6 @@ export interface ControlProcessOptions {
   readonly journal: Journal;
   readonly peers: Peers;
   readonly clock: Clock;
-  readonly address: string;
-  readonly version: string;
   readonly log: Logger;
 }
 
@@ -144,11 +143,15 @@ export class LocalProcess implements ControlProcess {
   }
 
   report(): MemberReport {
-    return memberReport(this.#member, this.#options);
+    return this.#options.runtime.report();
   }
 
-  archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+  archives(): Promise<Archive[]> {
     return this.#options.journal.archives();
+  }
+
+  async *archivedChanges(id: string): AsyncGenerator<{ uid: number; change: Change }> {
+    for await (const archived of this.#options.journal.archivedChanges(id)) yield { uid: archived.uid, change: replayed(archived) };
   }
 
   onChange(listener: () => void): () => void {

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { leaderLeaseName, logSubject, podHost, snapshotStreamName, snapshotSubjects, streamName } from '../common/names.ts';
 import { isAppError } from '../common/errors.ts';
+import { ArchiveSchedule } from './archive-schedule.ts';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { coreLimits } from './core/limits.ts';
@@ -105,7 +106,7 @@ const lease =
   config.kind === 'dr'
     ? null
     : createLeaderLease({ api, namespace: config.namespace, name: leaderLeaseName(config.cluster), ...config.election, log });
-const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, log });
+const ownPod = createOwnPod({ api, namespace: config.namespace, pod: config.pod, podUid: config.podUid, log });
 
 let order: readonly string[] = [];
 let onOrder = (_pods: readonly string[]): void => undefined;
@@ -120,7 +121,7 @@ void followFailoverOrder({
   signal: closing.signal,
 });
 const others = (): string[] => order.filter((pod) => pod !== config.pod);
-await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, log });
+await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, tell: (why) => ownPod.waits(why), log });
 
 const runtime = await Runtime.create(
   { journal, stream, snapshots, peers, lease, ownPod, clock: systemClock, crash: die, log },
@@ -142,7 +143,11 @@ const runtime = await Runtime.create(
     version,
   },
 );
-const controlProcess = new LocalProcess({ runtime, journal, peers, clock: systemClock, address, version, log });
+const controlProcess = new LocalProcess({ runtime, journal, peers, clock: systemClock, log });
+const archiving =
+  config.archive === null
+    ? null
+    : new ArchiveSchedule({ ...config.archive, journal, member: () => runtime.member, clock: systemClock, log });
 const server = createServer({
   process: controlProcess,
   authorise: createAccessReview(api, config.namespace, config.cluster),
@@ -157,6 +162,7 @@ link.onState((state) => runtime.setConnection(state.kind === 'connected' ? null 
 onOrder = (pods) => runtime.setOrder(pods);
 onOrder(order);
 runtime.start();
+archiving?.start();
 log.info({ version, kind: config.kind, uid: controlProcess.uid }, 'sidecar started');
 
 shutDown = async (signal) => {
@@ -165,6 +171,7 @@ shutDown = async (signal) => {
   await controlProcess.handOver();
   closing.abort();
   runtime.stop();
+  archiving?.stop();
   lease?.close();
   ownPod.close();
   await server.close();

@@ -1,12 +1,20 @@
 // What a member says of itself: to the operator on its Lease, to people over the Process API, and in the status file.
 import type { HighWaterMark, MemberReport } from '../common/report.ts';
 import type { RoleView } from './http/process.ts';
+import type { DiscardedChanges } from './discarded-changes.ts';
 import { phaseOf } from './core/phase.ts';
 import { configurationsInLog, isVoter } from './core/quorum.ts';
 import { isEligible } from './core/eligibility.ts';
 import { type Member } from './core/state.ts';
 
-export function memberReport(m: Member, { address, version }: { readonly address: string; readonly version: string }): MemberReport {
+/** What the core does not know. */
+export interface ReportOptions {
+  /** `host:port` of the Process API. */
+  readonly address: string;
+  readonly version: string;
+}
+
+export function memberReport(m: Member, { address, version }: ReportOptions, { newest }: DiscardedChanges): MemberReport {
   const { pod, podUid, session, kind } = m.config;
   return {
     version: 1,
@@ -27,6 +35,7 @@ export function memberReport(m: Member, { address, version }: { readonly address
     lag: m.role.kind === 'leader' ? 0 : Math.max((m.leader?.acknowledged.uid ?? m.store.uid) - m.store.uid, 0),
     address,
     sidecarVersion: version,
+    ...(newest.length === 0 ? {} : { discarded: newest }),
   };
 }
 

@@ -1,9 +1,9 @@
 // What the runtime needs from the world: one small interface for each adapter, owned here by their consumer.
 // The adapters (journal/, stream/, kube/) implement them and do not know each other; main.ts wires.
-import type { Position } from '../common/position.ts';
+import type { Epoch, Position } from '../common/position.ts';
 import type { MemberReport, StartRound } from '../common/report.ts';
 import type { PodRole } from '../common/names.ts';
-import type { Frame } from './core/frame.ts';
+import type { Change, Frame } from './core/frame.ts';
 import type { DiskRecord, HardState } from './core/hard-state.ts';
 import type { EpochSpan, SnapshotHead, SnapshotOrigin, StateRecord } from './core/snapshot.ts';
 
@@ -42,6 +42,13 @@ export interface ArchivedTail {
   readonly sha256: string;
 }
 
+/** A change of an archived tail, with its place in the log that was given up. */
+export interface ArchivedChange {
+  readonly uid: number;
+  readonly epoch: Epoch;
+  readonly change: Change;
+}
+
 /** A compressed copy of the state, or of the log of a journal that has no checkpoint yet (K12). */
 export interface ArchivedCopy {
   /** `state`: made by `installSnapshot`, of a log that parted from the snapshot's in what it had compacted already (I5); kept until a person removes it. */
@@ -53,6 +60,8 @@ export interface ArchivedCopy {
   readonly uid: number;
   readonly sha256: string;
 }
+
+export type Archive = ArchivedTail | ArchivedCopy;
 
 /** What `archiveCopy` keeps: at most `count` copies, the new one included, and none older than `ageMs` but the new one. */
 export interface CopyRetention {
@@ -72,6 +81,8 @@ export interface DamagedFrames {
   readonly fromIndex: number;
   readonly toIndex: number;
   readonly hash: string;
+  /** File and place, and what is wrong there. */
+  readonly found: string;
 }
 
 /** A checkpoint on its way to another member. `id` is its SHA-256: the same state at the same frame has the same id everywhere. */
@@ -120,8 +131,10 @@ export interface Journal {
   receiveSnapshot(id: string, totalBytes: number, offset: number, chunk: Uint8Array): Promise<number>;
   /** Puts a whole received snapshot in the place of the log, in order with the writes. Changes of the log that it does not hold are archived first (I5), as a tail, and as a `state` when they are compacted; damaged frames that nobody has any more are given up with this. Rejects with AppError journal_corrupt when it does not verify, and drops it; with disk_full. `checkpoint`, `base` and `checkpointState` are those of the snapshot then. */
   installSnapshot(id: string): Promise<ArchivedTail | null>;
-  /** Diverged tails in order of their first UID, then copies in order of their time. */
-  archives(): Promise<(ArchivedTail | ArchivedCopy)[]>;
+  /** Diverged tails in order of their first UID, then states and copies in order of their time. */
+  archives(): Promise<Archive[]>;
+  /** Of an archived tail, in order; all of it is verified before the first. Rejects with AppError not_found, invalid_request when it is no tail, archive_corrupt. */
+  archivedChanges(id: string): AsyncIterable<ArchivedChange>;
   /** Archives the newest checkpoint, or the log when there is none, compressed; then removes what `retention` does not keep. `null` when there is nothing to copy. Rejects with AppError disk_full, journal_corrupt. */
   archiveCopy(timeMs: number, retention: CopyRetention): Promise<ArchivedCopy | null>;
   close(): Promise<void>;

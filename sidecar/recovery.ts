@@ -2,7 +2,7 @@
 import type { Frame } from './core/frame.ts';
 import type { Instant } from './core/io.ts';
 import { createMember, recover, type Member, type MemberConfig } from './core/state.ts';
-import type { ArchivedTail, Clock, Journal } from './ports.ts';
+import type { Archive, Clock, Journal } from './ports.ts';
 
 /** The core as its journal left it at the start of the process. */
 export async function recoverMember(journal: Journal, config: MemberConfig): Promise<Member> {
@@ -18,10 +18,15 @@ export async function renewMember(
   journal: Journal,
   config: MemberConfig,
   snapshot: string | null,
-  onArchived: (tail: ArchivedTail | null) => void,
+  onArchived: (archives: readonly Archive[]) => void,
 ): Promise<Member> {
   // A write of nothing is durable only after all the steps before it.
-  onArchived(await (snapshot === null ? journal.write({}) : journal.installSnapshot(snapshot)));
+  if (snapshot === null) await journal.write({});
+  else {
+    await journal.installSnapshot(snapshot);
+    // It may have archived several tails, and a state.
+    onArchived(await journal.archives());
+  }
   const member = await foundMember(journal, config);
   for (;;) {
     const frames = await journal.read(member.log.length + 1, reloadBytes);

@@ -4,6 +4,7 @@ import { unpackFrames } from './core/message.ts';
 import type { Logger } from 'pino';
 import { decodeFrame, type Frame, type Sha256 } from './core/frame.ts';
 import { isAppError } from '../common/errors.ts';
+import { journalDamaged, type Waiting } from '../common/report.ts';
 import { fetchFrames } from './peer-calls.ts';
 import type { Clock, DamagedFrames, Journal, LogStream, Peers } from './ports.ts';
 
@@ -19,22 +20,31 @@ export interface RepairSources {
   readonly pods: () => readonly string[];
   readonly sha256: Sha256;
   readonly clock: Clock;
+  /** Tells people why this member does not take part yet; again and again while it lasts. */
+  readonly tell: (why: Omit<Waiting, 'podUid'>) => void;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }
 
 /** Resolves when the journal is sound. Rejects with AppError disk_full. */
 export async function repairJournal(sources: RepairSources): Promise<void> {
-  const { journal, clock, log } = sources;
+  const { journal, clock, log, tell } = sources;
   for (let hole = journal.damage[0]; hole !== undefined; hole = journal.damage[0]) {
     const frames = (await fromPeers(hole, sources)) ?? (await fromStream(hole, sources));
     if (frames === null) {
       log.warn({ ...hole }, 'frames of the journal are damaged, and nobody has them yet: start another member, or bring the stream back');
+      tell(whyWaiting(hole));
       await new Promise<void>((resolve) => clock.after(retryMs, resolve));
       continue;
     }
     await journal.repair(frames);
     log.info({ ...hole }, 'damaged frames of the journal are repaired');
   }
+}
+
+function whyWaiting({ fromIndex, toIndex, found }: DamagedFrames): Omit<Waiting, 'podUid'> {
+  const which = fromIndex === toIndex ? `frame ${String(fromIndex)}` : `frames ${String(fromIndex)} to ${String(toIndex)}`;
+  const next = 'It waits for another member or the stream to have them: start the others, or bring NATS back.';
+  return { reason: journalDamaged, message: `The journal is damaged: ${which} (${found}). ${next}` };
 }
 
 async function fromPeers(hole: DamagedFrames, { peers, pods, sha256 }: RepairSources): Promise<Frame[] | null> {

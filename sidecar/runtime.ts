@@ -2,6 +2,7 @@
 // It decides nothing about the protocol. One instance lives as long as the process; a reload builds the core anew from the journal.
 import type { Logger } from 'pino';
 import { isAppError } from '../common/errors.ts';
+import type { MemberReport } from '../common/report.ts';
 import type { Change, Frame } from './core/frame.ts';
 import type { Effect, Input, ReadResult, SubmitResult } from './core/io.ts';
 import { step } from './core/member.ts';
@@ -9,7 +10,8 @@ import { decodeMessage, encodeJson, packFrames } from './core/message.ts';
 import { runErrand } from './errand.ts';
 import { storeSnapshot } from './snapshot-exchange.ts';
 import { carryOver, type Member, type MemberConfig } from './core/state.ts';
-import type { ArchivedTail, Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, SnapshotStore, StreamEvent } from './ports.ts';
+import type { ReportOptions } from './member-report.ts';
+import type { Archive, Clock, Journal, LeaderLease, LogStream, OwnPod, Peers, SnapshotStore, StreamEvent } from './ports.ts';
 import { Callers } from './callers.ts';
 import { instantOf, recoverMember, renewMember } from './recovery.ts';
 import { StatusBoard } from './status-board.ts';
@@ -31,11 +33,8 @@ export interface RuntimePorts {
   readonly log: Logger;
 }
 
-export interface RuntimeOptions {
+export interface RuntimeOptions extends ReportOptions {
   readonly member: MemberConfig;
-  /** `host:port` of the Process API. */
-  readonly address: string;
-  readonly version: string;
 }
 
 export class Runtime {
@@ -57,20 +56,24 @@ export class Runtime {
   /** What the member Lease held before this process wrote to it; `null` until the API server has answered. */
   #record: Input | null = null;
 
-  private constructor(ports: RuntimePorts, options: RuntimeOptions, member: Member) {
+  private constructor(ports: RuntimePorts, options: RuntimeOptions, member: Member, archives: readonly Archive[]) {
     this.#ports = ports;
     this.#options = options;
     this.#member = member;
-    this.#board = new StatusBoard(ports.ownPod, options);
+    this.#board = new StatusBoard(ports.ownPod, options, archives);
   }
 
   /** Reads the journal and is ready to start. Rejects as `Journal.recovered` does. */
   static async create(ports: RuntimePorts, options: RuntimeOptions): Promise<Runtime> {
-    return new Runtime(ports, options, await recoverMember(ports.journal, options.member));
+    return new Runtime(ports, options, await recoverMember(ports.journal, options.member), await ports.journal.archives());
   }
 
   get member(): Member {
     return this.#member;
+  }
+
+  report(): MemberReport {
+    return this.#board.report(this.#member);
   }
 
   /** The journal found no room the last time that it was written. */
@@ -213,7 +216,7 @@ export class Runtime {
     const member = this.#member;
     this.#journalDrained = this.#ports.journal.write(journalStep).then(
       (archived) => {
-        this.#noteArchived(archived);
+        if (archived !== null) this.#noteArchived([archived]);
         this.#diskFull = false;
         if (member === this.#member) this.input({ kind: 'persisted', token });
       },
@@ -228,8 +231,8 @@ export class Runtime {
     );
   }
 
-  readonly #noteArchived = (tail: ArchivedTail | null): void => {
-    if (tail !== null) this.#ports.log.warn({ ...tail }, 'discarded changes archived');
+  readonly #noteArchived = (archives: readonly Archive[]): void => {
+    for (const each of this.#board.noteArchives(archives)) this.#ports.log.warn({ ...each }, 'discarded changes archived');
   };
 
   #readStream(): void {

@@ -1,5 +1,7 @@
 // Events: what changed between the status that was written last and the new one. What the operator does by itself is told with the write (writes.ts).
-import type { Condition, ConditionType, ControlClusterStatus } from '../../common/status.ts';
+import { journalDamaged, type Discarded } from '../../common/report.ts';
+import type { Condition, ConditionType, ControlClusterStatus, MemberStatus } from '../../common/status.ts';
+import { dataVolume } from '../../common/names.ts';
 import type { EventRecord } from './event-record.ts';
 import type { Judgement } from './judgement.ts';
 import type { Observed } from './observed.ts';
@@ -24,7 +26,8 @@ export function eventsOf(observed: Observed, judgement: Judgement, next: Control
       : observed.warnings.map((warning) => ({ type: 'Warning' as const, ...warning }))),
     ...leaderEvents(before, next),
     ...(next.conditions ?? []).flatMap((condition) => conditionEvents(before, condition, judgement)),
-    ...blockedEvents(before, next, observed),
+    ...hinderedEvents(before, next, observed),
+    ...archiveEvents(before, next, observed),
   ];
 }
 
@@ -43,18 +46,41 @@ function conditionEvents(before: ControlClusterStatus | undefined, condition: Co
   return [{ type: bad ? 'Warning' : 'Normal', reason, message }];
 }
 
-function blockedEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus, { pods }: Observed): EventRecord[] {
-  return (next.members ?? []).flatMap(({ name, phase, reason, message }) => {
-    const old = before?.members?.find((member) => member.name === name);
-    if (phase !== 'Blocked' || (old?.phase === 'Blocked' && old.reason === reason)) return [];
-    const pod = pods.find((one) => one.name === name);
-    return [
-      {
-        type: 'Warning',
-        reason: reason ?? 'Blocked',
-        message: `${name}: ${message ?? 'blocked'}`,
-        ...(pod === undefined ? {} : { pod: { name, uid: pod.uid } }),
-      },
-    ];
+/** Members that a person may have to help: blocked, or with a journal that waits for repair. */
+function hinderedEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus, { pods }: Observed): EventRecord[] {
+  const isHindered = ({ phase, reason }: MemberStatus): boolean =>
+    phase === 'Blocked' || (phase === 'Starting' && reason === journalDamaged);
+  return (next.members ?? []).flatMap((member) => {
+    const { name, reason, message } = member;
+    const old = before?.members?.find((one) => one.name === name);
+    if (!isHindered(member) || (old !== undefined && isHindered(old) && old.reason === reason)) return [];
+    return [{ type: 'Warning', reason: reason ?? 'Blocked', message: `${name}: ${message ?? 'blocked'}`, ...aboutPod(name, pods) }];
   });
 }
+
+function aboutPod(name: string, pods: Observed['pods']): Pick<EventRecord, 'pod'> {
+  const pod = pods.find((one) => one.name === name);
+  return pod === undefined ? {} : { pod: { name, uid: pod.uid } };
+}
+
+/** One for each archive of discarded changes (I5). */
+function archiveEvents(before: ControlClusterStatus | undefined, next: ControlClusterStatus, { pods }: Observed): EventRecord[] {
+  return (next.members ?? []).flatMap(({ name, discarded = [] }) => {
+    const known = before?.members?.find((member) => member.name === name)?.discarded ?? [];
+    const added = discarded.filter(({ id }) => !known.some((one) => one.id === id));
+    return added.map((one): EventRecord => ({
+      type: 'Warning',
+      reason: 'ChangesArchived',
+      message: `${name} gave up ${whatIn(one)}, which the cluster does not have. It is kept as archive ${one.id} on volume ${dataVolume}-${name}. ${whatToDo(one)}`,
+      ...aboutPod(name, pods),
+    }));
+  });
+}
+
+function whatIn({ changes, firstUid, lastUid }: Discarded): string {
+  if (changes === undefined || firstUid === undefined) return `the state of its log up to UID ${String(lastUid)}`;
+  return changes === 1 ? `1 change, UID ${String(lastUid)}` : `${String(changes)} changes, UIDs ${String(firstUid)} to ${String(lastUid)}`;
+}
+
+const whatToDo = ({ id, kind }: Discarded): string =>
+  kind === 'diverged' ? `POST /v1/archives/${id}/replay on the pod submits it again.` : 'Its changes cannot be told apart any more.';

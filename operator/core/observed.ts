@@ -2,7 +2,7 @@
 // Ages are measured by this process on its monotonic clock from what it saw change; the clocks of other machines are never compared with ours.
 // `nowMs` is wall-clock time, for time stamps that people read and for waiting times that only cost patience, never safety.
 import { drPodName, memberPodName } from '../../common/names.ts';
-import { podOfIdentity, type MemberReport, type StartRound } from '../../common/report.ts';
+import { podOfIdentity, type MemberReport, type StartRound, type Waiting } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
 
 /** A member whose Lease was not renewed for so long has nothing to say. Sidecars renew every 2 s. */
@@ -104,6 +104,7 @@ export interface ObservedLease {
   readonly proven: boolean;
   readonly round: StartRound | null;
   readonly report: MemberReport | null;
+  readonly waiting: Waiting | null;
   /** Session that was told to discard. */
   readonly discard: string | null;
 }
@@ -159,6 +160,8 @@ export interface MemberView {
   readonly live: boolean;
   /** We have seen it renewed. */
   readonly proven: boolean;
+  /** Why the process in this very pod does not report yet, as it says itself. */
+  readonly waiting: Waiting | null;
   /** What Kubernetes says of why the pod is not there, when it was asked. */
   readonly answer: string | null;
 }
@@ -181,7 +184,8 @@ export function membersOf(observed: Observed): MemberView[] {
     const lease = observed.memberLeases.find((one) => one.name === name);
     const report = lease?.report?.pod === name && lease.report.podUid === pod?.uid ? lease.report : null;
     const live = report !== null && pod?.finished === null && lease !== undefined && lease.ageMs <= reportLifetimeMs;
-    return { name, kind, pod, report, live, proven: live && lease.proven, answer: observed.answers.get(name) ?? null };
+    const waiting = lease?.waiting?.podUid === pod?.uid ? (lease?.waiting ?? null) : null;
+    return { name, kind, pod, report, waiting, live, proven: live && lease.proven, answer: observed.answers.get(name) ?? null };
   };
   return [...electable(observed).map((name) => view(name, 'member')), ...drNames.map((name) => view(name, 'dr'))];
 }

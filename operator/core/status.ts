@@ -36,7 +36,7 @@ export function statusOf(observed: Observed, judgement: Judgement): ControlClust
     disasterRecoveryReady: readyText(replicas),
     selector: observed.memberSelector,
     startup: startupOf(observed, judgement),
-    members: members.map(memberStatus),
+    members: members.map((member) => memberStatus(member, before)),
     conditions: conditionsOf(observed, judgement),
   };
 }
@@ -51,10 +51,10 @@ function phaseOf({ members, leadership, start }: Judgement): ClusterPhase {
 const readyText = (members: readonly MemberView[]): string =>
   `${String(members.filter((member) => whyNotReady(member) === null).length)}/${String(members.length)}`;
 
-function memberStatus(member: MemberView): MemberStatus {
-  const { name, kind, report, live } = member;
+function memberStatus(member: MemberView, before: ControlClusterStatus): MemberStatus {
+  const { name, kind, report, live, waiting } = member;
   const why = whyNotReady(member);
-  const phase = live && report !== null ? report.phase : 'Absent';
+  const phase = live && report !== null ? report.phase : waiting !== null && why?.reason === waiting.reason ? 'Starting' : 'Absent';
   const follows = kind === 'dr' ? 'dr' : 'follower';
   return {
     name,
@@ -63,7 +63,14 @@ function memberStatus(member: MemberView): MemberStatus {
     ...(report === null ? {} : { uid: report.position.uid, epoch: report.position.epoch.number, lag: report.lag }),
     ready: why === null,
     ...(why ?? {}),
+    ...discardedOf(member, before),
   };
+}
+
+/** A pod that says nothing now has not lost its archives: forgotten, they would be news when it speaks again. */
+function discardedOf({ name, report }: MemberView, { members = [] }: ControlClusterStatus): Pick<MemberStatus, 'discarded'> {
+  const discarded = report === null ? members.find((member) => member.name === name)?.discarded : report.discarded;
+  return discarded === undefined ? {} : { discarded };
 }
 
 function startupOf(observed: Observed, { members, start }: Judgement): NonNullable<ControlClusterStatus['startup']> {
@@ -106,7 +113,14 @@ export function outlineOf(status: ControlClusterStatus): string {
   return JSON.stringify([
     [observedGeneration, phase, leader, clusterId, generation, replicas, ready, disasterRecoveryReady, selector],
     [startup?.round, startup?.expected, startup?.present, startup?.openedAt, startup?.spreadMs],
-    status.members?.map(({ name, role, phase: state, ready: isReady, reason }) => [name, role, state, isReady, reason]),
+    status.members?.map(({ name, role, phase: state, ready: isReady, reason, discarded }) => [
+      name,
+      role,
+      state,
+      isReady,
+      reason,
+      discarded,
+    ]),
     status.conditions?.map(({ type, status: holds, reason }) => [type, holds, reason]),
   ]);
 }

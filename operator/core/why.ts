@@ -33,18 +33,19 @@ export function whyNotReady(member: MemberView): Why | null {
     if (report.phase === 'Leading' || report.phase === 'Following') return null;
     return why(report.reason ?? report.phase, report.message ?? `The member is ${report.phase}.`);
   }
-  return whySilent(member, pod, report !== null);
+  return whySilent(member, pod);
 }
 
 const saying = ({ answer }: MemberView, command: string): string =>
   answer === null ? `; if it stays so, kubectl describe ${command} says why.` : `: ${answer}`;
 
 /** Says of a report only what the operator saw itself: a break of its watch is no silence of the member. */
-function whySilent(member: MemberView, { name, sidecar }: ObservedPod, hasReported: boolean): Why {
+function whySilent(member: MemberView, { name, sidecar }: ObservedPod): Why {
   if (sidecar === null) return why('PodPending', `Pod ${name} has no container yet.`);
   if (sidecar.state.kind === 'waiting')
     return why('ContainerCreating', `Container ${sidecar.name} is being created${saying(member, `pod ${name}`)}`);
-  if (!hasReported) return why('NotReported', 'The operator has seen no report of this pod yet.');
+  if (member.waiting !== null) return why(member.waiting.reason, member.waiting.message);
+  if (member.report === null) return why('NotReported', 'The operator has seen no report of this pod yet.');
   return why('NoReport', `The operator has seen no new report of this pod for more than ${String(reportLifetimeMs / 1000)} s.`);
 }
 

@@ -94,6 +94,8 @@ function environment(cluster: ControlCluster, component: Component, settings: Si
     CC_LEASE_DURATION_MS: String(parseDurationMs(spec.election.leaseDuration)),
     CC_RENEW_DEADLINE_MS: String(parseDurationMs(spec.election.renewDeadline)),
     CC_RETRY_PERIOD_MS: String(parseDurationMs(spec.election.retryPeriod)),
+    CC_ARCHIVE_SCHEDULE: spec.archive?.schedule,
+    CC_ARCHIVE_KEEP: spec.archive === undefined ? undefined : String(spec.archive.keep),
     CC_LOG_LEVEL: settings.sidecarLogLevel,
     DELTA_CONFIG: configDirectory,
   };

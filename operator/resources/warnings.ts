@@ -1,5 +1,6 @@
 // Settings of a ControlCluster that are allowed but seldom meant.
 // There is no webhook that could answer a kubectl apply with them: the operator says them as Events.
+import { nextTimeMs, parseSchedule } from '../../common/schedule.ts';
 import type { ControlClusterSpec } from '../../common/schema.ts';
 
 export function warningsFor(spec: ControlClusterSpec): { readonly reason: string; readonly message: string }[] {
@@ -13,6 +14,11 @@ export function warningsFor(spec: ControlClusterSpec): { readonly reason: string
     warnings.push({
       reason: 'LeaderDurability',
       message: 'With durability Leader a fail-over may lose acknowledged changes; Quorum does not.',
+    });
+  if (spec.archive !== undefined && nextTimeMs(parseSchedule(spec.archive.schedule), 0) === null)
+    warnings.push({
+      reason: 'ArchiveNeverDue',
+      message: `archive.schedule ${spec.archive.schedule} names a day that no year has: no copy is ever made.`,
     });
   return warnings;
 }

@@ -3,12 +3,16 @@
 import { coreLimits } from './limits.ts';
 import { newToken, note, type Member } from './state.ts';
 
+/** The last frame that may go into a checkpoint; 0 when there is none. */
+export function checkpointableIndex({ log, store, durable: { position } }: Member): number {
+  // What is durable may be the end of a log that is being rewound.
+  return log.holds(position) ? Math.min(store.index, position.index) : 0;
+}
+
 /** Called after every input. */
 export function checkpointWhenDue(m: Member): void {
   const { checkpoint } = m;
-  // What is durable may be the end of a log that is being rewound.
-  const { position } = m.durable;
-  const index = m.log.holds(position) ? Math.min(m.store.index, position.index) : 0;
+  const index = checkpointableIndex(m);
   if (m.reloading || checkpoint.token !== null || checkpoint.bytes < m.config.checkpointBytes || m.now.nowMs < checkpoint.notBeforeMs)
     return;
   if (index <= checkpoint.index) return;

@@ -7,6 +7,7 @@ import { AppError } from '../../common/errors.ts';
 import { changeSchema, type Change } from '../core/frame.ts';
 import type { Bounds } from './bounds.ts';
 import { BulkExchange } from './bulk.ts';
+import { limitLifetime } from './exchange-lifetime.ts';
 import { idempotencyHeaders, idempotencyKeyOf, parseChange, parseJson, readQuery, wholeNumberOr } from './parse.ts';
 import { explain, problemOf, problemSchema } from './problem.ts';
 import type { ControlProcess, LoggedChange } from './process.ts';
@@ -58,12 +59,7 @@ function exchangeMany(source: Readable, reply: FastifyReply, { process, logger, 
       }
     },
   });
-  exchanges.add(exchange.stop);
-  const lifetime = setTimeout(exchange.stop, bounds.streamLifetimeMs);
-  sink.once('close', () => {
-    clearTimeout(lifetime);
-    exchanges.delete(exchange.stop);
-  });
+  limitLifetime(sink, exchanges, bounds, exchange.stop);
 }
 
 /** The log from `page` on, `limit` changes at most, as NDJSON text. Pages are asked for only as the caller reads. */

@@ -1,4 +1,4 @@
-// What this member is: role, status, archives; the probes of Kubernetes and of load balancers; the hand-over before a stop.
+// What this member is: role and status; the probes of Kubernetes and of load balancers; the hand-over before a stop.
 // Probes need no credentials and say no more than why they fail.
 import { z } from 'zod';
 import { memberPhases, memberReportSchema } from '../../common/report.ts';
@@ -23,30 +23,6 @@ const statusSchema = z
     report: memberReportSchema,
   })
   .meta({ id: 'Status' });
-
-const archivesSchema = z
-  .strictObject({
-    archives: z.array(
-      z.discriminatedUnion('kind', [
-        z
-          .strictObject({
-            kind: z.literal('diverged'),
-            id: z.string(),
-            firstUid: z.int().min(0),
-            lastUid: z.int().min(0),
-            changes: z.int().min(0),
-            sha256: z.string(),
-          })
-          .describe('Changes that this member discarded.'),
-        z
-          .strictObject({ kind: z.enum(['copy', 'state']), id: z.string(), timeMs: z.int(), uid: z.int().min(0), sha256: z.string() })
-          .describe(
-            'A compressed copy of the state, or the state that was discarded with a log that had parted below what it had compacted.',
-          ),
-      ]),
-    ),
-  })
-  .meta({ id: 'Archives' });
 
 const probeSchema = z
   .strictObject({
@@ -90,14 +66,6 @@ export function memberRoutes(process: ControlProcess): Route[] {
       answers: { 200: { description: 'The status.', schema: statusSchema } },
       handler: (_request, reply) =>
         reply.send({ role: process.role(), ready: process.ready(), started: process.started(), report: process.report() }),
-    },
-    {
-      method: 'GET',
-      path: '/v1/archives',
-      access: 'read',
-      summary: 'Tails of the log that this member discarded and keeps (I5).',
-      answers: { 200: { description: 'The archives.', schema: archivesSchema } },
-      handler: async (_request, reply) => reply.send({ archives: await process.archives() }),
     },
     probe('/livez', 'The sidecar answers.', process, () => true),
     probe('/readyz', 'This member leads, or follows in sync.', process, () => process.ready()),

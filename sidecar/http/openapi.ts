@@ -43,6 +43,19 @@ function parametersOf(schema: z.ZodObject | undefined, place: 'query' | 'header'
   });
 }
 
+const pathDescriptions: Readonly<Record<string, string>> = {
+  key: 'The rest of the path, percent-encoded; `/` may stay.',
+  id: 'Of an archive, as `/v1/archives` lists it.',
+};
+const pathParametersOf = (path: string): JsonObject[] =>
+  Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => ({
+    name,
+    in: 'path',
+    required: true,
+    description: pathDescriptions[name],
+    schema: { type: 'string' },
+  }));
+
 function describeRoute(route: Route, name: string, components: Components): JsonObject {
   const content = (schema: z.ZodType, type: string, part: string): JsonObject => ({
     [type]: { schema: components.refer(schema, `${name}.${part}`) },
@@ -56,23 +69,12 @@ function describeRoute(route: Route, name: string, components: Components): Json
         : type !== undefined && { content: { [type]: {} } }),
     },
   ]);
-  const keyParameter = {
-    name: 'key',
-    in: 'path',
-    required: true,
-    description: 'The rest of the path, percent-encoded; `/` may stay.',
-    schema: { type: 'string' },
-  };
   const bodies = Object.entries(route.body ?? {});
   return {
     operationId: name,
     summary: route.summary,
     security: route.access === 'open' || route.access === 'pod' ? [] : [{ bearer: [] }, {}],
-    parameters: [
-      ...(route.path.endsWith('{key}') ? [keyParameter] : []),
-      ...parametersOf(route.query, 'query'),
-      ...parametersOf(route.headers, 'header'),
-    ],
+    parameters: [...pathParametersOf(route.path), ...parametersOf(route.query, 'query'), ...parametersOf(route.headers, 'header')],
     ...(bodies.length > 0 && {
       requestBody: {
         required: true,

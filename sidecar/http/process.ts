@@ -1,6 +1,6 @@
 // What the Process API serves: the port that http/ consumes and the runtime implements.
 import type { MemberReport } from '../../common/report.ts';
-import type { ArchivedCopy, ArchivedTail } from '../ports.ts';
+import type { Archive, ArchivedChange } from '../ports.ts';
 import type { Change, Json } from '../core/frame.ts';
 
 export interface ChangeReceipt {
@@ -55,7 +55,9 @@ export interface ControlProcess {
   readonly uid: number;
   role(): RoleView;
   report(): MemberReport;
-  archives(): Promise<(ArchivedTail | ArchivedCopy)[]>;
+  archives(): Promise<Archive[]>;
+  /** Of an archived tail, in order, each as it is to be submitted again, with an idempotency key. Rejects not_found, invalid_request when it is no tail, archive_corrupt, before the first. */
+  archivedChanges(id: string): AsyncIterable<Pick<ArchivedChange, 'uid' | 'change'>>;
   /** Called after the applied UID or the role changed. Returns the unsubscribe function. */
   onChange(listener: () => void): () => void;
   /** The start gate (I7): true once this member led, or followed in sync, since this process started. */

@@ -17,7 +17,7 @@ interface Answer {
 
 export interface Route {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-  /** As OpenAPI writes it; `{key}`, the rest of the path, may stand at the end. */
+  /** As OpenAPI writes it; `{id}` is one part of the path, and `{key}`, its rest, may stand at the end. */
   readonly path: string;
   readonly access: Access;
   readonly summary: string;

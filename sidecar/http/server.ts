@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { AppError, type ErrorCode } from '../../common/errors.ts';
 import { admit, isFromPod, type Access, type Authorise } from './access.ts';
 import { defaultBounds, type Bounds } from './bounds.ts';
+import { archiveRoutes } from './archive-routes.ts';
 import { changeRoutes } from './change-routes.ts';
 import { memberRoutes } from './member-routes.ts';
 import { createMetrics } from './metrics.ts';
@@ -131,11 +132,14 @@ function refusalOf(request: FastifyRequest, reply: FastifyReply, isClosing: bool
   return new AppError('unsupported_media_type', `The path takes ${bodyTypes.join(' or ')}, without Content-Encoding.`);
 }
 
+/** In the form of the router. */
+const urlOf = (path: string): string => path.replace('{key}', '*').replace('{id}', ':id');
+
 function register(app: FastifyInstance, routes: readonly Route[]): void {
   for (const { method, path, access, body, isStream, handler } of routes)
     app.route({
       method,
-      url: path.replace('{key}', '*'),
+      url: urlOf(path),
       handler,
       exposeHeadRoute: method === 'GET' && isStream !== true,
       config: { access, ...(body !== undefined && { bodyTypes: Object.keys(body) }) },
@@ -144,7 +148,7 @@ function register(app: FastifyInstance, routes: readonly Route[]): void {
     const allowed = ofPath.flatMap(({ method, isStream }) => (method === 'GET' && isStream !== true ? ['GET', 'HEAD'] : [method]));
     app.route({
       method: app.supportedMethods.filter((method) => !allowed.includes(method)),
-      url: path.replace('{key}', '*'),
+      url: urlOf(path),
       config: { allow: allowed.join(', ') },
       // Never reached: `refusalOf` answers.
       handler: () => undefined,
@@ -185,6 +189,7 @@ export function createServer({ process, authorise, logger, port, host, bounds: g
     ...stateRoutes(process, bounds),
     ...changeRoutes({ process, logger, bounds, exchanges }),
     ...watchRoutes({ process, logger, bounds, streams }),
+    ...archiveRoutes({ process, logger, bounds, exchanges }),
     ...memberRoutes(process),
     metrics.route,
   ];

@@ -1,9 +1,10 @@
-// The archive of one journal: tails that left the log, and copies. What is here is never read back by the journal; people and the API do.
+// The archive of one journal: tails that left the log, and copies. The journal builds on nothing of it; tails are read back for a replay.
 import { noEpoch, type Epoch } from '../../common/position.ts';
 import { lastUid } from '../core/frame.ts';
 import type { SnapshotHead } from '../core/snapshot.ts';
-import type { ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
+import type { Archive, ArchivedChange, ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
 import { AppError } from '../../common/errors.ts';
+import { changesOf } from './archived-tail.ts';
 import { archiveTail, listTails, removeArchive, tailFile } from './archive.ts';
 import { archiveCopy, fileContent, frameLines, listCopies, retireCopies, type Compress, type CopySource } from './archive-copy.ts';
 import type { CheckpointFile } from './checkpoint-file.ts';
@@ -11,12 +12,15 @@ import type { Disk } from './disk.ts';
 import type { FrameLog } from './frame-log.ts';
 import { firstNotHeld, holds } from './install.ts';
 import type { SegmentReader } from './stretch.ts';
+import { Turns } from './turns.ts';
 
 export class Archives {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #log: SegmentReader['log'];
   readonly #compress: Compress;
+  /** Nothing is removed while a listing reads it. */
+  readonly #turns = new Turns();
 
   constructor(disk: Disk, directory: string, log: SegmentReader['log'], compress: Compress) {
     this.#compress = compress;
@@ -25,9 +29,20 @@ export class Archives {
     this.#log = log;
   }
 
-  async list(): Promise<(ArchivedTail | ArchivedCopy)[]> {
-    const tails = await listTails(this.#disk, this.#directory, this.#log);
-    return [...tails, ...(await listCopies(this.#disk, this.#directory, this.#log))];
+  list(): Promise<Archive[]> {
+    return this.#turns.take(async () => {
+      const tails = await listTails(this.#disk, this.#directory, this.#log);
+      return [...tails, ...(await listCopies(this.#disk, this.#directory, this.#log))];
+    });
+  }
+
+  async *changes(id: string): AsyncGenerator<ArchivedChange> {
+    const archive = (await this.list()).find((one) => one.id === id);
+    if (archive === undefined)
+      throw new AppError('not_found', 'This member has no archive of this id; /v1/archives lists those that it has.');
+    if (archive.kind !== 'diverged')
+      throw new AppError('invalid_request', `Archive ${id} is a ${archive.kind}: its changes are not there one by one.`);
+    yield* changesOf(this.#disk, this.#directory, archive);
   }
 
   /** Archives the frames `from`..`to`; null when they hold no change. */
@@ -53,7 +68,8 @@ export class Archives {
     try {
       await removal();
     } catch (error) {
-      if (error instanceof AppError && tail !== null) await removeArchive(this.#disk, this.#directory, tailFile(tail.id));
+      if (error instanceof AppError && tail !== null)
+        await this.#turns.take(() => removeArchive(this.#disk, this.#directory, tailFile(tail.id)));
       throw error;
     }
   }
@@ -64,14 +80,10 @@ export class Archives {
     if (frames.end.index === 0) return null;
     const source = checkpoint === null ? await sourceOf(frames) : this.#state(checkpoint);
     const copy = await archiveCopy(disk, directory, source, timeMs, 'copy', this.#compress);
-    const copies = await listCopies(disk, directory, this.#log);
-    await retireCopies(
-      disk,
-      directory,
-      copies.filter(({ kind }) => kind === 'copy'),
-      timeMs,
-      retention,
-    );
+    await this.#turns.take(async () => {
+      const copies = (await listCopies(disk, directory, this.#log)).filter(({ kind }) => kind === 'copy');
+      await retireCopies(disk, directory, copies, timeMs, retention);
+    });
     return copy;
   }
 

@@ -8,6 +8,8 @@ import type { Frame } from '../core/frame.ts';
 import type { HardState } from '../core/hard-state.ts';
 import type { SnapshotHead, StateRecord } from '../core/snapshot.ts';
 import type {
+  Archive,
+  ArchivedChange,
   ArchivedCopy,
   ArchivedTail,
   CopyRetention,
@@ -98,7 +100,7 @@ class DiskJournal implements Journal {
   }
 
   get damage(): readonly DamagedFrames[] {
-    return this.#parts.frames.holes.map(({ fromIndex, toIndex, hash }) => ({ fromIndex, toIndex, hash }));
+    return this.#parts.frames.holes.map(({ fromIndex, toIndex, hash, found }) => ({ fromIndex, toIndex, hash, found }));
   }
 
   repair(frames: readonly Frame[]): Promise<void> {
@@ -195,8 +197,12 @@ class DiskJournal implements Journal {
     });
   }
 
-  archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+  archives(): Promise<Archive[]> {
     return this.#archives.list();
+  }
+
+  archivedChanges(id: string): AsyncIterable<ArchivedChange> {
+    return this.#archives.changes(id);
   }
 
   archiveCopy(timeMs: number, retention: CopyRetention): Promise<ArchivedCopy | null> {

@@ -12,11 +12,9 @@ import { RecordSearch } from './record-search.ts';
 import { segmentHeaderBytes, type Segment } from './segment.ts';
 import { corrupt, frameOf, type ChainEnd, type SegmentReader } from './stretch.ts';
 
-/** Damage, with where it was found. */
 export interface Hole extends DamagedFrames {
   /** Hash of the frame before it; null when that is not known either. */
   readonly prevHash: string | null;
-  readonly found: string;
 }
 
 export interface Survey {

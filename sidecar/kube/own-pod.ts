@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { isAppError } from '../../common/errors.ts';
 import { annotations, labels, memberLeaseName, type PodRole } from '../../common/names.ts';
-import { diskRecordSchema, parseAnnotation, type MemberReport } from '../../common/report.ts';
+import { diskRecordSchema, parseAnnotation, type MemberReport, type Waiting } from '../../common/report.ts';
 import type { DiskRecord } from '../core/hard-state.ts';
 import type { OwnPod } from '../ports.ts';
 import type { Call, KubeApi } from './kube-api.ts';
@@ -16,8 +16,8 @@ import { leasePath, microTime } from './leader-lease.ts';
 const heartbeatMs = 2000;
 /** Reports that say something new are written at most this often. */
 const coalesceMs = 200;
-/** The role label is written again so often, in case somebody else changed it; what is so already costs the API server no write. */
-const relabelMs = 10_000;
+/** What the operator or somebody else may change is written again so often; what is so already costs the API server no write. */
+const repeatMs = 10_000;
 /** Wait after a failure; doubled for each in a row. */
 const retryMinMs = 250;
 const retryMaxMs = 4000;
@@ -28,12 +28,20 @@ export interface OwnPodOptions {
   readonly api: KubeApi;
   readonly namespace: string;
   readonly pod: string;
+  readonly podUid: string;
   readonly log: Logger;
 }
 
+/** Of the adapter alone: what a process does before it has a runtime, and after. */
+export interface OwnPodLifetime {
+  /** Says why this process does not report yet, until its first report. The report of the process before it stands. */
+  waits(why: Omit<Waiting, 'podUid'>): void;
+  close(): void;
+}
+
 /** What the operator acts on at once. */
-const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, configurations }: MemberReport): string =>
-  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, configurations]);
+const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, configurations, discarded }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, configurations, discarded]);
 
 /** A value that is kept written: at once when it is `set` to something new, and again every `repeatMs`. */
 class Upkeep<T> {
@@ -118,7 +126,7 @@ async function readRecord(api: KubeApi, path: string, closing: AbortSignal): Pro
   return null;
 }
 
-export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPod & { close: () => void } {
+export function createOwnPod({ api, namespace, pod, podUid, log }: OwnPodOptions): OwnPod & OwnPodLifetime {
   const closing = new AbortController();
   const patch = (path: string, body: unknown): Call => ({ method: 'PATCH', path, body, contentType: mergePatch });
   const report = new Upkeep<MemberReport>(
@@ -126,11 +134,20 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
     log,
     (value) =>
       patch(leasePath(namespace, memberLeaseName(pod)), {
-        metadata: { annotations: { [annotations.report]: JSON.stringify(value) } },
+        metadata: { annotations: { [annotations.report]: JSON.stringify(value), [annotations.waiting]: null } },
         spec: { holderIdentity: pod, renewTime: microTime(), leaseDurationSeconds: memberLeaseDurationSeconds },
       }),
     heartbeatMs,
     closing.signal,
+  );
+  const reporting = new AbortController();
+  const waiting = new Upkeep<Waiting>(
+    api,
+    log,
+    (value) =>
+      patch(leasePath(namespace, memberLeaseName(pod)), { metadata: { annotations: { [annotations.waiting]: JSON.stringify(value) } } }),
+    repeatMs,
+    AbortSignal.any([closing.signal, reporting.signal]),
   );
   let onReported: (session: string) => void = () => undefined;
   let onDiscard: (session: string) => void = () => undefined;
@@ -144,7 +161,7 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
     api,
     log,
     (value) => patch(`/api/v1/namespaces/${namespace}/pods/${pod}`, { metadata: { labels: { [labels.role]: value } } }),
-    relabelMs,
+    repeatMs,
     closing.signal,
   );
   return {
@@ -155,7 +172,11 @@ export function createOwnPod({ api, namespace, pod, log }: OwnPodOptions): OwnPo
     },
     onReported: (handler) => (onReported = handler),
     onDiscard: (handler) => (onDiscard = handler),
+    waits(why) {
+      waiting.set({ podUid, ...why }, JSON.stringify(why));
+    },
     report(next) {
+      reporting.abort();
       report.set(next, gist(next));
     },
     labelRole(next) {

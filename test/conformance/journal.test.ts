@@ -105,6 +105,23 @@ describe.each([
     expect(again.hardState.promise).toEqual(epochOf(2));
   });
 
+  test('reads a tail back change by change, as it was, also after a restart', async () => {
+    const frames = framesAfter(null, 5);
+    const own = framesAfter(frames[2] ?? null, 4, 'own', epochOf(2, 'other'));
+    const { journal } = await openAndScan();
+    await journal.write({ frames: logged([...frames.slice(0, 3), ...own]) });
+    const tail = await journal.write({ truncateTo: 3 });
+    const changes = own.map(({ firstUid, epoch, changes: [change] }) => ({ uid: firstUid, epoch, change }));
+    const id = tail?.id ?? '';
+    expect(await collect(journal.archivedChanges(id))).toEqual(changes);
+    await journal.close();
+    const { journal: again } = await openAndScan();
+    expect(await collect(again.archivedChanges(id))).toEqual(changes);
+    const copy = await again.archiveCopy(1, { count: 1, ageMs: 0 });
+    await expect(collect(again.archivedChanges(copy?.id ?? ''))).rejects.toMatchObject({ code: 'invalid_request' });
+    await expect(collect(again.archivedChanges('../log'))).rejects.toMatchObject({ code: 'not_found' });
+  });
+
   test('goes on after a rewind to any length, down to nothing', async () => {
     const first = framesAfter(null, 30);
     const { journal } = await openAndScan();

@@ -136,7 +136,7 @@ describe('a leader Lease at a real API server', () => {
 
 describe('a pod that tells of itself', () => {
   const open = (pod: string) => {
-    const made = createOwnPod({ api, namespace: 'default', pod, log });
+    const made = createOwnPod({ api, namespace: 'default', pod, podUid: 'uid', log });
     closes.push(() => {
       made.close();
     });
@@ -159,6 +159,33 @@ describe('a pod that tells of itself', () => {
     expect(first.metadata.annotations).toMatchObject({ note: 'of the operator' });
     await eventually(async () => {
       expect((await shown('lease', 'trading-0')).spec.renewTime).not.toBe(first.spec.renewTime);
+    }, withinMs);
+  });
+
+  test('says why it does not report yet, leaves the report that it found, by which its disk is judged, and takes the word back with its own (I2)', async () => {
+    await kubectl(['create', '-f', '-'], lease('damaged-0'));
+    const before = open('damaged-0');
+    const position = { ...emptyPosition, uid: 7 };
+    before.report({ ...report, session: 'before', position });
+    const notes = async (): Promise<Record<string, string>> => (await shown('lease', 'damaged-0')).metadata.annotations;
+    await eventually(async () => {
+      expect(await notes()).toHaveProperty([annotations.report]);
+    }, withinMs);
+    before.close();
+    const own = open('damaged-0');
+    const why = { reason: 'JournalDamaged', message: 'frame 7' };
+    own.waits(why);
+    await eventually(async () => {
+      expect(JSON.parse((await notes())[annotations.waiting] ?? '{}')).toEqual({ podUid: 'uid', ...why });
+    }, withinMs);
+    const record = await new Promise((resolve) => {
+      own.recorded(resolve);
+    });
+    expect(record).toMatchObject({ session: 'before', position });
+    own.report(report);
+    await eventually(async () => {
+      const { [annotations.report]: written, [annotations.waiting]: left } = await notes();
+      expect([JSON.parse(written ?? '{}'), left]).toEqual([report, undefined]);
     }, withinMs);
   });
 

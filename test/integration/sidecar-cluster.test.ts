@@ -157,7 +157,7 @@ describe('three sidecars', () => {
     await agreed(120);
   });
 
-  test('repair a journal that was damaged while its member was down, and count it as before', async () => {
+  test('repair a journal that was damaged while its member was down, say what it waits for, and count it as before (I2)', async () => {
     const pod = await aFollower();
     const { incarnation } = await cluster.status(pod);
     await cluster.kill(pod);
@@ -168,9 +168,21 @@ describe('three sidecars', () => {
     expect(at).toBeGreaterThan(0);
     bytes[at] = 0;
     await writeFile(join(log, segment), bytes);
+    await cluster.stopNats('SIGKILL');
     cluster.start(pod);
+    await eventually(async () => {
+      expect(await cluster.waiting(pod)).toMatchObject({
+        podUid: `uid-${pod}`,
+        reason: 'JournalDamaged',
+        message: expect.stringContaining(segment),
+      });
+    }, 30_000);
+    await cluster.startNats();
     await cluster.waitPhases({ [pod]: 'Following' });
     expect(await readFile(join(cluster.directory, `${pod}.log`), 'utf8')).toContain('damaged frames of the journal are repaired');
+    await eventually(async () => {
+      expect(await cluster.waiting(pod)).toBeNull();
+    });
     expect((await cluster.status(pod)).incarnation).toBe(incarnation);
     await agreed(120);
   });

@@ -5,7 +5,7 @@ import type { MemberReport } from '../../common/report.ts';
 import { emptyPosition, noEpoch } from '../../common/position.ts';
 import { AppError } from '../../common/errors.ts';
 import type { Change, Precondition } from '../../sidecar/core/frame.ts';
-import type { ArchivedCopy, ArchivedTail } from '../../sidecar/ports.ts';
+import type { Archive, ArchivedChange } from '../../sidecar/ports.ts';
 import type {
   ChangeReceipt,
   Consistency,
@@ -19,7 +19,8 @@ import type {
 export class FakeProcess implements ControlProcess {
   readonly submitted: Change[] = [];
   readonly reads: Consistency[] = [];
-  readonly archived: (ArchivedTail | ArchivedCopy)[] = [];
+  readonly archived: Archive[] = [];
+  readonly archivedTails = new Map<string, Iterable<Pick<ArchivedChange, 'uid' | 'change'>>>();
   isReady = true;
   isStarted = true;
   handOvers = 0;
@@ -132,8 +133,14 @@ export class FakeProcess implements ControlProcess {
     };
   }
 
-  async archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+  async archives(): Promise<Archive[]> {
     return this.archived;
+  }
+
+  async *archivedChanges(id: string): AsyncGenerator<Pick<ArchivedChange, 'uid' | 'change'>> {
+    const changes = this.archivedTails.get(id);
+    if (changes === undefined) throw new AppError('not_found', `There is no archive ${id}.`);
+    yield* changes;
   }
 
   onChange(listener: () => void): () => void {

@@ -26,6 +26,7 @@ const timings = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1
 
 /** The API server takes each report at once. */
 class MemoryOwnPod implements OwnPod {
+  reported: MemberReport | null = null;
   #onReported: (session: string) => void = () => undefined;
 
   recorded(onRecord: (record: null) => void): void {
@@ -38,8 +39,9 @@ class MemoryOwnPod implements OwnPod {
 
   onDiscard(): void {}
 
-  report({ session }: MemberReport): void {
-    setImmediate(() => this.#onReported(session));
+  report(report: MemberReport): void {
+    this.reported = report;
+    setImmediate(() => this.#onReported(report.session));
   }
 
   labelRole(): void {}
@@ -51,6 +53,8 @@ interface Sidecar {
   readonly journal: MemoryJournal;
   readonly runtime: Runtime;
   readonly process: LocalProcess;
+  /** What the member Lease holds. */
+  readonly reported: () => MemberReport | null;
   readonly close: () => void;
 }
 
@@ -64,11 +68,11 @@ export class MemoryCluster {
   readonly #snapshots = new SimJetStreamServer({ clock: systemClock, random: seededRandom(2) });
   readonly #peers = new MemoryPeersServer();
 
-  /** Resolves when `m-0` leads and all others follow. */
-  static async running(members: number): Promise<MemoryCluster> {
+  /** Resolves when `m-0` leads and all others follow; with these disks, as far as they are given. */
+  static async running(members: number, disks: Readonly<Record<string, MemoryDisk>> = {}): Promise<MemoryCluster> {
     const cluster = new MemoryCluster();
     const pods = Array.from({ length: members }, (_, at) => `m-${String(at)}`);
-    for (const pod of pods) await cluster.#start(pod);
+    for (const pod of pods) await cluster.#start(pod, disks[pod] ?? emptyMemoryDisk());
     for (const { runtime } of cluster.sidecars) {
       runtime.setOrder(pods);
       runtime.setConnection(null);
@@ -112,8 +116,7 @@ export class MemoryCluster {
     }
   }
 
-  async #start(pod: string): Promise<void> {
-    const disk = emptyMemoryDisk();
+  async #start(pod: string, disk: MemoryDisk): Promise<void> {
     const journal = new MemoryJournal(disk);
     const jetstream = this.#nats.open();
     const names = { stream: 'CC_space_sample', subject: 'cc.space.sample.log' };
@@ -140,7 +143,7 @@ export class MemoryCluster {
       { journal, stream, snapshots, peers, lease, ownPod, clock: systemClock, crash, log: this.#log },
       { ...options, member: { ...member, durability: 'Quorum', divergedMember: 'Archive' } },
     );
-    const process = new LocalProcess({ runtime, journal, peers, clock: systemClock, ...options, log: this.#log });
+    const process = new LocalProcess({ runtime, journal, peers, clock: systemClock, log: this.#log });
     const close = (): void => {
       stream.close();
       jetstream.close();
@@ -149,6 +152,6 @@ export class MemoryCluster {
       peers.close();
       lease.close();
     };
-    this.sidecars.push({ pod, disk, journal, runtime, process, close });
+    this.sidecars.push({ pod, disk, journal, runtime, process, reported: () => ownPod.reported, close });
   }
 }

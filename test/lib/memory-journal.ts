@@ -10,6 +10,8 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { holds } from '../../sidecar/journal/install.ts';
 import type { SnapshotHead, StateRecord } from '../../sidecar/core/snapshot.ts';
 import type {
+  Archive,
+  ArchivedChange,
   ArchivedCopy,
   ArchivedTail,
   CopyRetention,
@@ -20,6 +22,7 @@ import type {
   PartialSnapshot,
   Snapshot,
 } from '../../sidecar/ports.ts';
+import { changesIn, describeTail } from './memory-archive.ts';
 import { checkpointAfter, decodedSnapshot, type MemoryCheckpoint } from './memory-checkpoint.ts';
 
 /** What is durable. */
@@ -31,7 +34,9 @@ export interface MemoryDisk {
   /** The last two, in order. */
   checkpoints: MemoryCheckpoint[];
   received: { readonly id: string; readonly bytes: Buffer } | null;
-  archives: (ArchivedTail | ArchivedCopy)[];
+  archives: Archive[];
+  /** By the id of the tail. */
+  archivedChanges: Map<string, readonly ArchivedChange[]>;
   /** Nothing finds room but a hard state. */
   full: boolean;
 }
@@ -42,6 +47,7 @@ export const emptyMemoryDisk = (): MemoryDisk => ({
   checkpoints: [],
   received: null,
   archives: [],
+  archivedChanges: new Map(),
   full: false,
 });
 
@@ -180,6 +186,7 @@ export class MemoryJournal implements Journal {
     const { disk } = this;
     const tail = describeTail(frames);
     const tails = disk.archives.filter((each) => each.kind === 'diverged' && each.id !== tail?.id) as ArchivedTail[];
+    if (tail !== null) disk.archivedChanges.set(tail.id, changesIn(frames));
     if (tail !== null)
       disk.archives = [...[...tails, tail].sort((a, b) => a.firstUid - b.firstUid), ...disk.archives.filter(({ kind }) => kind === 'copy')];
     return tail;
@@ -274,26 +281,19 @@ export class MemoryJournal implements Journal {
     return copy;
   }
 
-  async archives(): Promise<(ArchivedTail | ArchivedCopy)[]> {
+  async archives(): Promise<Archive[]> {
     return [...this.disk.archives];
+  }
+
+  async *archivedChanges(id: string): AsyncGenerator<ArchivedChange> {
+    const archive = this.disk.archives.find((one) => one.id === id);
+    if (archive === undefined) throw new AppError('not_found', `memory has no archive ${id}`);
+    if (archive.kind !== 'diverged') throw new AppError('invalid_request', `archive ${id} is no tail`);
+    yield* this.disk.archivedChanges.get(id) ?? [];
   }
 
   async close(): Promise<void> {
     this.sync();
     this.#state = 'closed';
   }
-}
-
-function describeTail(tail: readonly LoggedFrame[]): ArchivedTail | null {
-  const [first, last] = [tail[0]?.frame, tail.at(-1)?.frame];
-  if (first === undefined || last === undefined || lastUid(last) < first.firstUid) return null;
-  const id = `diverged-${String(last.epoch.generation)}.${String(last.epoch.number)}-${String(first.firstUid)}-${String(lastUid(last))}-${last.hash.slice(0, 8)}`;
-  return {
-    kind: 'diverged',
-    id,
-    firstUid: first.firstUid,
-    lastUid: lastUid(last),
-    changes: lastUid(last) - first.firstUid + 1,
-    sha256: sha256(id),
-  };
 }

@@ -1,6 +1,6 @@
 // Observations for the tests of the operator's core: a healthy cluster `trading` of three members, with what a test changes over it.
 import type { Position } from '../../common/position.ts';
-import { leaseIdentity, type MemberReport, type StartRound } from '../../common/report.ts';
+import { leaseIdentity, type MemberReport, type StartRound, type Waiting } from '../../common/report.ts';
 import type { ControlClusterStatus } from '../../common/status.ts';
 import type { KubeObject, Observed, ObservedContainer, ObservedLease, ObservedPod } from '../../operator/core/observed.ts';
 import { controlCluster } from './control-cluster.ts';
@@ -20,6 +20,7 @@ export interface ActingMember {
   readonly position?: Position;
   readonly report?: Partial<MemberReport> | null;
   readonly pod?: Partial<ObservedPod> | null;
+  readonly waiting?: Waiting;
   readonly ageMs?: number;
   readonly proven?: boolean;
 }
@@ -85,6 +86,7 @@ function lease(name: string, changes: Partial<ObservedLease> = {}): ObservedLeas
     proven: true,
     round: null,
     report: null,
+    waiting: null,
     discard: null,
     ...changes,
   };
@@ -147,7 +149,12 @@ export function observed({ spec = {}, metadata = {}, status, members = {}, leade
     leaderLease:
       leaderLease === null ? null : lease('trading-leader', { holder: leader === undefined ? '' : holderOf(leader), ...leaderLease }),
     memberLeases: acting.map(([name, member]) =>
-      lease(name, { report: report(name, member), ageMs: member.ageMs ?? 500, proven: member.proven ?? true }),
+      lease(name, {
+        report: report(name, member),
+        waiting: member.waiting ?? null,
+        ageMs: member.ageMs ?? 500,
+        proven: member.proven ?? true,
+      }),
     ),
     statusAgeMs: Number.POSITIVE_INFINITY,
     askedAgoMs: Number.POSITIVE_INFINITY,

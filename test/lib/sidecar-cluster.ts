@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binary } from '../cluster/build.ts';
 import { annotations, leaderLeaseName, memberPodName } from '../../common/names.ts';
-import type { MemberReport, StartRound } from '../../common/report.ts';
+import { parseAnnotation, waitingSchema, type MemberReport, type StartRound, type Waiting } from '../../common/report.ts';
 import { startApiServer, type ApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
 import { end, freePort, launch, SidecarProcess } from './sidecar-process.ts';
@@ -112,6 +112,14 @@ export class SidecarCluster {
     };
     const patch = { metadata: { annotations: { [annotations.round]: JSON.stringify(round) } }, spec: { holderIdentity: '' } };
     await this.#kubectl(['patch', 'lease', leaderLeaseName(cluster), '--type=merge', '-p', JSON.stringify(patch)]);
+  }
+
+  /** What a pod that cannot report yet says on its member Lease. */
+  async waiting(pod: string): Promise<Waiting | null> {
+    const lease = JSON.parse(await this.#kubectl(['get', 'lease', pod, '--output', 'json'])) as {
+      metadata: { annotations?: Record<string, string> };
+    };
+    return parseAnnotation(waitingSchema, lease.metadata.annotations?.[annotations.waiting]);
   }
 
   async holder(): Promise<string> {

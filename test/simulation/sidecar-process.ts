@@ -89,7 +89,9 @@ export class SidecarProcess implements RunningSidecar {
     const { peers, streams } = this;
     const { log: stream, snapshots } = streams;
     const pods = (): string[] => this.#world.order.filter((pod) => pod !== host.pod);
-    await repairJournal({ journal, peers, stream, pods, sha256, clock, log });
+    // What is told is for people; the log says the same.
+    const tell = (): void => undefined;
+    await repairJournal({ journal, peers, stream, pods, sha256, clock, tell, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
     const lease = host.kind === 'dr' ? null : this.#lease;
     const crash = (error: unknown): void => this.#defect(error);
@@ -107,7 +109,7 @@ export class SidecarProcess implements RunningSidecar {
       sha256,
     };
     this.#runtime = await Runtime.create({ journal, stream, snapshots, peers, lease, ownPod, clock, crash, log }, { member, ...options });
-    this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, ...options, log });
+    this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, log });
     this.control.onChange(() => this.#watchGate());
     this.#followOrder([]);
     streams.onState((state) => this.#runtime?.setConnection(state.kind === 'connected' ? null : state.reason));

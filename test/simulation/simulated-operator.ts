@@ -225,6 +225,6 @@ export class SimulatedOperator {
     const sighting = before?.sign === sign ? before : { sign, atMs: nowMs, proven: before !== undefined };
     this.#seen.set(name, sighting);
     const age = { ageMs: nowMs - sighting.atMs, proven: sighting.proven };
-    return { name, resourceVersion: sign, holder: '', acquiredAtMs: null, ...age, round: null, report: null, discard: null };
+    return { name, resourceVersion: sign, holder: '', acquiredAtMs: null, ...age, round: null, report: null, waiting: null, discard: null };
   }
 }

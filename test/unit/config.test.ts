@@ -41,11 +41,18 @@ describe('configuration', () => {
       logLevel: 'info',
       nats: { servers: ['nats://nats.controlcluster-system:4222'], replicas: 3, credentialsDirectory: null, caFile: null },
       election: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+      archive: null,
       dataDirectory: '/var/lib/controlcluster',
       runDirectory: '/run/controlcluster',
       failoverFile: '/etc/controlcluster/failover.csv',
       kubeconfigFile: null,
     });
+  });
+
+  test('takes a schedule of copies, and how many are kept', () => {
+    const { archive } = parseConfig({ ...environment, CC_ARCHIVE_SCHEDULE: '30 2 * * *' });
+    expect(archive).toMatchObject({ schedule: { minutes: [30], hours: [2] }, keep: 7 });
+    expect(parseConfig({ ...environment, CC_ARCHIVE_SCHEDULE: '30 2 * * *', CC_ARCHIVE_KEEP: '2' }).archive?.keep).toBe(2);
   });
 
   test('takes directories, several servers and a kubeconfig', () => {
@@ -80,6 +87,8 @@ describe('configuration', () => {
     ['CC_PORT', '5e3'],
     ['CC_DURABILITY', 'quorum'],
     ['CC_DIVERGED_MEMBER', 'Drop'],
+    ['CC_ARCHIVE_SCHEDULE', 'daily'],
+    ['CC_ARCHIVE_KEEP', '0'],
     ['CC_NATS_URL', 'http://nats'],
     ['CC_NATS_REPLICAS', '-1'],
     ['CC_NATS_CREDENTIALS_DIR', 'creds'],

@@ -24,8 +24,6 @@ function followerTold(answer: string): LocalProcess {
       onRequest: () => undefined,
     },
     clock: systemClock,
-    address: 'a:1',
-    version: 'test',
     log: pino({ level: 'silent' }),
   });
 }

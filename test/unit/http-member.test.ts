@@ -1,4 +1,4 @@
-// Role, status, archives, probes, metrics and the hand-over.
+// Role, status, probes, metrics and the hand-over.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -11,14 +11,11 @@ beforeAll(async () => {
 afterAll(() => api.close());
 
 describe('this member', () => {
-  test('its role, status and archives are told', async () => {
+  test('its role and status are told', async () => {
     await api.send('PUT', '/v1/state/a', 1);
     const role = { role: 'leader', phase: 'Leading', epoch: 3, leader: 'trading-0', uid: 1 };
     expect((await api.call('/v1/role')).json).toEqual(role);
     expect((await api.call('/v1/status')).json).toEqual({ role, ready: true, started: true, report: api.process.report() });
-    const archive = { kind: 'diverged' as const, id: 'diverged-3-5-7', firstUid: 5, lastUid: 7, changes: 3, sha256: 'f'.repeat(64) };
-    api.process.archived.push(archive);
-    expect((await api.call('/v1/archives')).json).toEqual({ archives: [archive] });
   });
 });
 

@@ -14,7 +14,12 @@ let journal: Journal;
 
 const hashesOf = (of: readonly Frame[]): string[] => of.map(({ hash }) => hash);
 const pathOf = (index: number): string => `${logDirectory}/${segmentName(index)}`;
-const hole = (fromIndex: number, toIndex: number): unknown => ({ fromIndex, toIndex, hash: frames[toIndex - 1]?.hash });
+const hole = (fromIndex: number, toIndex: number): unknown => ({
+  fromIndex,
+  toIndex,
+  hash: frames[toIndex - 1]?.hash,
+  found: expect.stringContaining(logDirectory),
+});
 const damaged = async (): Promise<Journal> => (await openOn(disk, { scan: false })).journal;
 const between = (from: number, to: number): Frame[] => frames.slice(from - 1, to);
 const recovered = async (of: Journal): Promise<string[]> => hashesOf((await collect(of.recovered())).map(({ frame }) => frame));

@@ -4,9 +4,12 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AppError } from '../../common/errors.ts';
 import { encodeCheckpoint } from '../../sidecar/journal/checkpoint-file.ts';
+import type { Disk } from '../../sidecar/journal/disk.ts';
+import type { MemberConfig } from '../../sidecar/core/state.ts';
 import type { StateRecord } from '../../sidecar/core/snapshot.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { Journal } from '../../sidecar/ports.ts';
+import type { Archive, Journal } from '../../sidecar/ports.ts';
+import { renewMember } from '../../sidecar/recovery.ts';
 import { faultyDisk, noFaults } from '../lib/faulty-disk.ts';
 import { decodedSnapshot } from '../lib/memory-checkpoint.ts';
 import { collect, epochOf, framesAfter, listed, logged } from '../lib/sample-frames.ts';
@@ -14,6 +17,19 @@ import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, checkpointDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
 const frames = framesAfter(null, 9);
+const memberConfig: MemberConfig = {
+  pod: 'm-0',
+  podUid: 'uid',
+  session: 'session',
+  kind: 'member',
+  durability: 'Quorum',
+  divergedMember: 'Archive',
+  checkpointBytes: 1_000_000,
+  upkeepMs: 120_000,
+  retainedFrames: 10_000,
+  timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+  sha256,
+};
 let bytes: Buffer;
 let id: string;
 
@@ -143,14 +159,29 @@ describe('a snapshot that is received', () => {
     expect((await journal.installSnapshot(id))?.changes).toBe(3);
   });
 
-  test('leaves the state of a log in the archive that parted in what it had compacted (I5)', async () => {
-    const disk = new VolatileDisk();
+  const own = framesAfter(null, 9, 'own', epochOf(1, 'other'));
+  async function partedInWhatItCompacted(disk: VolatileDisk): Promise<Journal> {
     const { journal } = await openOn(disk);
-    const own = framesAfter(null, 9, 'own', epochOf(1, 'other'));
     for (const frame of own) await journal.write({ frames: logged([frame]) });
     for (const index of [4, 6]) await journal.makeCheckpoint(index);
     expect(await journal.compact()).toBeGreaterThan(1);
     await journal.receiveSnapshot(id, bytes.length, 0, bytes);
+    return journal;
+  }
+
+  test('is told to whoever reports it with all that it made the journal archive, the state too (I5)', async () => {
+    const journal = await partedInWhatItCompacted(new VolatileDisk());
+    const archived: Archive[] = [];
+    await renewMember(journal, memberConfig, id, (all) => void archived.push(...all));
+    expect(archived).toEqual([
+      expect.objectContaining({ kind: 'diverged', lastUid: 9 }),
+      expect.objectContaining({ kind: 'state', uid: 6 }),
+    ]);
+  });
+
+  test('leaves the state of a log in the archive that parted in what it had compacted (I5)', async () => {
+    const disk = new VolatileDisk();
+    const journal = await partedInWhatItCompacted(disk);
     const tail = await journal.installSnapshot(id);
     expect(tail).toMatchObject({ lastUid: 9 });
     const [first, state] = await journal.archives();
@@ -161,6 +192,40 @@ describe('a snapshot that is received', () => {
     expect(archived).toEqual(own.slice(0, 6).map(({ index }) => `own${String(index)}`));
     await journal.archiveCopy(1e15, { count: 1, ageMs: 0 });
     expect((await journal.archives()).map(({ kind }) => kind)).toEqual(['diverged', 'state', 'copy']);
+  });
+});
+
+/** Opens and removes files in a later turn each, as a real disk does. */
+const unhurried = (disk: Disk): Disk => ({
+  makeDirectory: (path) => disk.makeDirectory(path),
+  list: (path) => disk.list(path),
+  rename: (from, to) => disk.rename(from, to),
+  syncDirectory: (path) => disk.syncDirectory(path),
+  open: async (path, mode) => {
+    await new Promise(setImmediate);
+    return disk.open(path, mode);
+  },
+  remove: async (path) => {
+    await new Promise(setImmediate);
+    return disk.remove(path);
+  },
+});
+
+describe('a listing of the archive', () => {
+  test('is whole while a copy is made and older ones are removed', async () => {
+    const { journal } = await openOn(unhurried(new VolatileDisk()));
+    await journal.write({ frames: logged(frames) });
+    for (let timeMs = 1; timeMs <= 20; timeMs += 1) await journal.archiveCopy(timeMs, { count: 20, ageMs: 1000 });
+    const copying = { isOver: false };
+    const made = journal.archiveCopy(21, { count: 1, ageMs: 1000 }).finally(() => (copying.isOver = true));
+    const listings: Promise<Archive[]>[] = [];
+    while (!copying.isOver) {
+      listings.push(journal.archives());
+      await new Promise(setImmediate);
+    }
+    await made;
+    for (const listed of await Promise.all(listings)) expect([1, 20, 21]).toContain(listed.length);
+    expect(await journal.archives()).toMatchObject([{ timeMs: 21 }]);
   });
 });
 

@@ -1,6 +1,7 @@
 // A damaged journal is made whole before the member takes part: from a peer, else from the stream, and by nobody's word but the hash.
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { AppError } from '../../common/errors.ts';
+import type { Waiting } from '../../common/report.ts';
 import { packFrames } from '../../sidecar/core/message.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
@@ -29,7 +30,7 @@ beforeEach(async () => {
     disk.replaceContent(path, bytes);
   }
   journal = (await openOn(disk, { scan: false })).journal;
-  expect(journal.damage).toEqual([{ fromIndex: 4, toIndex: 5, hash: frames[4]?.hash }]);
+  expect(journal.damage).toEqual([{ fromIndex: 4, toIndex: 5, hash: frames[4]?.hash, found: expect.stringContaining(logDirectory) }]);
 });
 
 /** A pod has what `logs` says, and any other does not answer. */
@@ -72,11 +73,22 @@ function busyStream(...readings: (readonly Frame[])[]): LogStream {
   };
 }
 
+const told: Omit<Waiting, 'podUid'>[] = [];
 async function repair(peers: Peers, stream: LogStream): Promise<string[]> {
+  told.length = 0;
   const said: string[] = [];
   const say = (_: unknown, message?: string): void => void said.push(message ?? '');
   const pods = (): string[] => ['m-1', 'm-2'];
-  await repairJournal({ journal, peers, stream, pods, sha256, clock: fastClock(100), log: { info: say, warn: say } });
+  await repairJournal({
+    journal,
+    peers,
+    stream,
+    pods,
+    sha256,
+    clock: fastClock(100),
+    tell: (why) => told.push(why),
+    log: { info: say, warn: say },
+  });
   return said;
 }
 
@@ -90,6 +102,7 @@ describe('damaged frames of a journal', () => {
       streamWith(() => []),
     );
     await expectWhole();
+    expect(told).toEqual([]);
   });
 
   test('are read from the stream when no peer has them, among others of the same index (I1)', async () => {
@@ -118,6 +131,12 @@ describe('damaged frames of a journal', () => {
       streamWith(() => ((looks += 1) > 3 ? frames : others)),
     );
     expect(said[0]).toContain('start another member, or bring the stream back');
+    expect(told[0]).toEqual({
+      reason: 'JournalDamaged',
+      message: expect.stringMatching(
+        /^The journal is damaged: frames 4 to 5 \(\/data\/journal\/log\/\S+: .*\)\. It waits for another member or the stream/,
+      ),
+    });
     await expectWhole();
   });
 });

@@ -62,6 +62,7 @@ describe('the sidecar', () => {
       port: 6000,
       election: { leaseDuration: '2s', renewDeadline: '1s', retryPeriod: '250ms' },
       startup: { divergedMember: 'Block' },
+      archive: { schedule: '30 2 * * 1-5' },
       replication: { durability: 'Leader', nats: { url: 'tls://nats:4222', replicas: 3, credentialsSecret: 'login', tlsSecret: 'ca' } },
     };
     expect(environment(sidecarOf(pod(spec)))).toMatchObject({
@@ -70,6 +71,8 @@ describe('the sidecar', () => {
       CC_PORT: '6000',
       CC_DURABILITY: 'Leader',
       CC_DIVERGED_MEMBER: 'Block',
+      CC_ARCHIVE_SCHEDULE: '30 2 * * 1-5',
+      CC_ARCHIVE_KEEP: '7',
       CC_NATS_URL: 'tls://nats:4222',
       CC_NATS_REPLICAS: '3',
       CC_LEASE_DURATION_MS: '2000',
@@ -79,6 +82,7 @@ describe('the sidecar', () => {
       DELTA_CONFIG: '/etc/controlcluster',
     });
     expect(environment(sidecarOf(pod(spec, 'trading-dr')))['CC_KIND']).toBe('dr');
+    expect(Object.keys(environment(sidecarOf(pod({})))).filter((name) => name.startsWith('CC_ARCHIVE'))).toEqual([]);
   });
 
   test('finds the Secrets that are named, and no place for those that are not', () => {

@@ -216,6 +216,8 @@ describe('warningsFor', () => {
     [{}, []],
     [{ members: 4 }, ['EvenMembers']],
     [{ members: 2, replication }, ['EvenMembers', 'LeaderDurability']],
+    [{ archive: { schedule: '0 2 29 2 *' } }, []],
+    [{ archive: { schedule: '0 2 30 2 *' } }, ['ArchiveNeverDue']],
   ])('for %j says %j', (spec, reasons) => {
     expect(warningsFor(controlCluster(spec).spec).map(({ reason }) => reason)).toEqual(reasons);
   });
