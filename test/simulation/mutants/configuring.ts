@@ -15,6 +15,10 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/quorum.ts`,
     find: 'present.get(pod) === incarnation',
     replace: 'present.has(pod)',
+    targeted: {
+      file: 'unit/vote.test.ts',
+      title: 'claims with the vote of a disk that counts, and not with that of another disk in its place (I2)',
+    },
   },
   {
     name: 'counts by the newest configuration only',
@@ -75,6 +79,10 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/vote.ts`,
     find: " || m.disk !== 'registered') return;",
     replace: ') return;',
+    targeted: {
+      file: 'unit/vote.test.ts',
+      title: 'gives none before the API server has confirmed its session: its disk may be another (I2)',
+    },
   },
   {
     name: 'counts before its session is recorded',

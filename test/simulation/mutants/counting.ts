@@ -62,6 +62,7 @@ export const countingMutants: readonly Mutant[] = [
     file: `${core}/election.ts`,
     find: '  if (seq === null) {\n    restart(m, candidate);',
     replace: '  if (seq === null) {\n    claim(m, candidate);',
+    targeted: { file: 'unit/vote.test.ts', title: 'whose claim comes too late for its place makes none more in that epoch (I3)' },
   },
   {
     name: 'trusts the Lease as a fence',
@@ -80,18 +81,24 @@ export const countingMutants: readonly Mutant[] = [
     file: 'sidecar/core/vote.ts',
     find: 'persistHardState(m, () => {\n    if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);\n  });',
     replace: 'answerVote(m, request.from, request.epoch, true);\n  persistHardState(m);',
+    targeted: { file: 'unit/vote.test.ts', title: 'gives it when its promise is on the disk, and not before (I2)' },
   },
   {
     name: 'votes for a less advanced log',
     file: `${core}/vote.ts`,
     find: ' && comparePositions(request.position, m.log.position()) >= 0;',
     replace: ';',
+    targeted: { file: 'unit/vote.test.ts', title: 'gives none to a log that is less advanced than its own (I2)' },
   },
   {
     name: 'votes twice in one epoch',
     file: `${core}/vote.ts`,
     find: '(repeats || compareEpochs(request.epoch, m.promise) > 0)',
     replace: '(repeats || compareEpochs(request.epoch, m.promise) >= 0)',
+    targeted: {
+      file: 'unit/vote.test.ts',
+      title: 'gives one in an epoch: whoever asked first may ask again, another of that number may not (I3)',
+    },
   },
   {
     name: 'leads on when a higher epoch is in its log',

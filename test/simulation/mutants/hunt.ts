@@ -1,0 +1,71 @@
+// Looks for each planted bug, by the random search and by the test that is aimed at it, and prints a table of what found it.
+// The two are counted apart. A bug that nothing finds is a failure, unless its entry says why nothing can.
+import { runCrew } from '../crew.ts';
+import type { SwarmChanges } from '../swarm.ts';
+import { mutants } from './catalogue.ts';
+import type { Mutant } from './mutant.ts';
+import { runWithBug } from './targeted.ts';
+
+export interface Hunt {
+  /** Part of the names of those that are looked for. */
+  readonly only: string;
+  /** Of the random search, for each bug; none: only the tests are run. */
+  readonly seeds: number;
+  readonly from: number;
+  readonly jobs: number;
+  readonly changes: SwarmChanges;
+  readonly limitMs: number;
+}
+
+interface Find {
+  /** How many seeds it took, and the invariant that broke. */
+  readonly random: { readonly seeds: number; readonly broke: string } | null;
+  /** What the test said that failed. */
+  readonly test: string | null;
+  /** It has a test, which did not see it. */
+  readonly isMissed: boolean;
+}
+
+async function search({ name, where }: Mutant, { seeds, from, jobs, changes, limitMs }: Hunt): Promise<Find['random']> {
+  if (seeds === 0) return null;
+  const order = { from, seeds, jobs, mutant: name, changes: { ...where, ...changes }, limitMs, onProgress: () => undefined };
+  const [first] = (await runCrew(order)).failures;
+  return first === undefined ? null : { seeds: first.seed - from + 1, broke: first.violation.invariant };
+}
+
+async function look(mutant: Mutant, hunt: Hunt): Promise<Find> {
+  const random = await search(mutant, hunt);
+  if (mutant.targeted === undefined) return { random, test: null, isMissed: false };
+  const { seen, detail } = await runWithBug(mutant.name, mutant.targeted);
+  if (!seen) console.log(`NOT SEEN: ${mutant.name}: ${mutant.targeted.title}: ${detail}`);
+  return { random, test: seen ? detail : null, isMissed: !seen };
+}
+
+function row({ name, where, targeted, because }: Mutant, { random, test }: Find): string {
+  const [searched, broke] =
+    random === null ? ['-', '-'] : [`${String(random.seeds)}${where === undefined ? '' : ' (where)'}`, random.broke];
+  const seenBy = test !== null && targeted !== undefined ? `\`${targeted.file}\`: ${targeted.title}` : '-';
+  const why = random === null && test === null ? ` **${because ?? 'NOT FOUND'}**` : '';
+  return `| ${name} | ${searched} | ${broke} | ${seenBy}${why} |`;
+}
+
+/** The exit code: 1 when a bug was not found, or a test that is aimed at one did not see it. */
+export async function runHunt(hunt: Hunt): Promise<number> {
+  const count = { random: 0, test: 0, reasoning: 0, missed: 0 };
+  console.log('| planted bug | seeds | broke | targeted test |\n| --- | --- | --- | --- |');
+  const wanted = mutants.filter(({ name, targeted }) => name.includes(hunt.only) && (hunt.seeds > 0 || targeted !== undefined));
+  for (const mutant of wanted) {
+    const find = await look(mutant, hunt);
+    if (find.isMissed) count.missed += 1;
+    else if (find.random !== null) count.random += 1;
+    else if (find.test !== null) count.test += 1;
+    else if (mutant.because !== undefined) count.reasoning += 1;
+    else count.missed += 1;
+    console.log(row(mutant, find));
+  }
+  const { random, test, reasoning, missed } = count;
+  console.log(
+    `\n${String(wanted.length)} planted bugs: the random search found ${String(random)}, a targeted test ${String(test)} more; ${String(reasoning)} change nothing that can be seen; ${String(missed)} not found`,
+  );
+  return missed === 0 ? 0 : 1;
+}
