@@ -64,6 +64,12 @@ export class LoneMember {
     return { kind: 'voteRequest', from, clusterId: 'cluster', epoch: epochOf(number, from), position };
   }
 
+  /** Of an open leader whose whole log is acknowledged. */
+  heartbeat(from: string, epoch: Epoch, acknowledged: Position): MessageOf<'heartbeat'> {
+    const ends = { position: acknowledged, acknowledged, baseIndex: 0 };
+    return { kind: 'heartbeat', from, clusterId: 'cluster', epoch, opened: true, round: 0, ...ends };
+  }
+
   /** What `from` would report that has all of this log under this promise. */
   report(world: MemberWorld, from: string, changes: Partial<MessageOf<'report'>> = {}): MessageOf<'report'> {
     const { identity, hardState } = world.member(from);

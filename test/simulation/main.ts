@@ -82,7 +82,7 @@ async function runMany(): Promise<number> {
 
 function runMutants(): Promise<number> {
   const seeds = values.targeted ? 0 : Number(values.seeds ?? mutantSeeds);
-  return runHunt({ only: values.only, seeds, from, jobs, changes, limitMs });
+  return runHunt({ only: values.only, seeds, from, jobs, changes, limitMs, say: console.log });
 }
 
 if (values.help) console.log(usage);

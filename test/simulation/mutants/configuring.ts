@@ -9,6 +9,7 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/quorum.ts`,
     find: 'one.pod === pod && one.incarnation === incarnation',
     replace: 'one.pod === pod',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'counts no disk that is not in the configuration, though its pod is (I2)' },
   },
   {
     name: 'counts the vote of a replaced disk',
@@ -25,12 +26,17 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/quorum.ts`,
     find: 'configurations.findLastIndex(({ index, replaces }) => replaces || index <= acknowledgedIndex)',
     replace: 'acknowledgedIndex * 0 + configurations.length - 1',
+    targeted: {
+      file: 'unit/acknowledgement.test.ts',
+      title: 'counts by the configuration before too, until the new one is acknowledged (I2)',
+    },
   },
   {
     name: 'counts by the acknowledged configuration only',
     file: `${core}/quorum.ts`,
     find: 'configurations.slice(from).map',
     replace: 'configurations.slice(from, from + 1).map',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'counts by the new configuration from its frame on (I2)' },
   },
   {
     name: 'a forced claim does not replace what counted before',
@@ -43,36 +49,42 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/reconfiguration.ts`,
     find: 'current.index > m.acknowledgedIndex || ',
     replace: '',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'takes one in at a time: the next when the one before is acknowledged (I2)' },
   },
   {
     name: 'admits a disk that has not caught up',
     file: `${core}/reconfiguration.ts`,
     find: 'm.log.holds(position) && m.log.length - position.index <= coreLimits.voterLagFrames',
     replace: 'true',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'does not take it in before it has caught up (I2)' },
   },
   {
     name: 'admits a disk that has not promised',
     file: `${core}/reconfiguration.ts`,
     find: 'sameEpoch(promise, leader.epoch) && near',
     replace: 'near',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'does not take it in before it has promised its epoch (I2)' },
   },
   {
     name: 'does not compare the session of its disk',
     file: `${core}/own-disk.ts`,
     find: 'record.session === disk.session || record.session === disk.recordedSession',
     replace: 'true',
+    targeted: { file: 'unit/member-disks.test.ts', title: 'is another when another session was recorded (I2)' },
   },
   {
     name: 'does not compare the position of its disk',
     file: `${core}/own-disk.ts`,
     find: 'comparePositions(position, record.position) >= 0 && ',
     replace: '',
+    targeted: { file: 'unit/member-disks.test.ts', title: 'is another when it ends before the recorded position (I2)' },
   },
   {
     name: 'does not compare the promise of its disk',
     file: `${core}/own-disk.ts`,
     find: ' && compareEpochs(disk.promise, record.promise) >= 0',
     replace: '',
+    targeted: { file: 'unit/member-disks.test.ts', title: 'is another when its promise is below the recorded one (I2)' },
   },
   {
     name: 'votes with a disk that nobody knows yet',
@@ -107,6 +119,7 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/eligibility.ts`,
     find: 'return untried && m.log',
     replace: 'return m.log',
+    targeted: { file: 'unit/vote.test.ts', title: 'that is to lead without votes claims the number 0 once (I3)' },
   },
   {
     name: 'takes over another log when it is forced to lead',
@@ -137,6 +150,7 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/election.ts`,
     find: 'const refusal = belowMark(m);',
     replace: 'const refusal = null;',
+    targeted: { file: 'unit/member.test.ts', title: 'a log without the high-water mark does not open (I6)' },
   },
   {
     name: 'skips the claim',

@@ -26,18 +26,21 @@ export const countingMutants: readonly Mutant[] = [
       find: 'if (compareEpochs(report.promise, m.role.epoch) > 0)',
       replace: 'if (compareEpochs(report.promise, m.role.epoch) > 1e9)',
     },
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'counts no report under a promise below its own (I3)' },
   },
   {
     name: 'counts a parted log by its length',
     file: 'sidecar/core/quorum.ts',
     find: 'index: m.log.holds(position) ? position.index : 0,',
     replace: 'index: position.index,',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'counts no log that is as long and parted from its own (I2)' },
   },
   {
     name: 'the nonce of an epoch does not count',
     file: 'common/position.ts',
     find: 'return compareEpochs(a, b) === 0 && a.nonce === b.nonce;',
     replace: 'return compareEpochs(a, b) === 0;',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'counts no report under a promise of its number with another nonce (I3)' },
   },
   {
     name: 'compares UIDs before epochs',
@@ -106,6 +109,7 @@ export const countingMutants: readonly Mutant[] = [
     find: "if (m.role.kind === 'leader' && !sameEpoch(m.promise, m.role.epoch)) stepDown(m, 'a higher epoch is in the log');",
     replace: '',
     where: { faults: ['leaseTwice', 'natsCut', 'oneWayCut'] },
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'in whose log a higher epoch comes leads no more (I3)' },
   },
   {
     name: 'answers reads without asking anybody',
@@ -119,12 +123,20 @@ export const countingMutants: readonly Mutant[] = [
     file: 'sidecar/core/reads.ts',
     find: '  for (const read of leader.reads) read.round ??= leader.round;',
     replace: '  for (const read of leader.reads) read.round ??= leader.round - 1;',
+    targeted: {
+      file: 'unit/member-bad-days.test.ts',
+      title: 'are confirmed by answers of this leadership, not by those of an earlier one (I9)',
+    },
   },
   {
     name: 'rounds of an older leadership confirm reads',
     file: `${core}/member.ts`,
     find: 'const same = known?.identity === report.identity && sameEpoch(known.promise, report.promise);',
     replace: 'const same = known !== undefined;',
+    targeted: {
+      file: 'unit/member-bad-days.test.ts',
+      title: 'are confirmed by answers of this leadership, not by those of an earlier one (I9)',
+    },
   },
   {
     name: 'publishes two frames at once',
@@ -137,5 +149,9 @@ export const countingMutants: readonly Mutant[] = [
     file: `${core}/member.ts`,
     find: 'if (acknowledged.index === 0 || !keepsUp(m, acknowledged) || m.synced) return;',
     replace: 'if (m.synced) return;',
+    targeted: {
+      file: 'unit/acknowledgement.test.ts',
+      title: 'that starts is not in sync by the word of a leader, but when it has what that has acknowledged (I7)',
+    },
   },
 ];

@@ -15,15 +15,14 @@ export interface Hunt {
   readonly jobs: number;
   readonly changes: SwarmChanges;
   readonly limitMs: number;
+  readonly say: (line: string) => void;
 }
 
 interface Find {
   /** How many seeds it took, and the invariant that broke. */
   readonly random: { readonly seeds: number; readonly broke: string } | null;
-  /** What the test said that failed. */
-  readonly test: string | null;
-  /** It has a test, which did not see it. */
-  readonly isMissed: boolean;
+  /** By the test that is aimed at it: `none` when there is no such test, `missed` when it passes all the same. */
+  readonly test: 'seen' | 'missed' | 'none';
 }
 
 async function search({ name, where }: Mutant, { seeds, from, jobs, changes, limitMs }: Hunt): Promise<Find['random']> {
@@ -35,36 +34,34 @@ async function search({ name, where }: Mutant, { seeds, from, jobs, changes, lim
 
 async function look(mutant: Mutant, hunt: Hunt): Promise<Find> {
   const random = await search(mutant, hunt);
-  if (mutant.targeted === undefined) return { random, test: null, isMissed: false };
-  const { seen, detail } = await runWithBug(mutant.name, mutant.targeted);
-  if (!seen) console.log(`NOT SEEN: ${mutant.name}: ${mutant.targeted.title}: ${detail}`);
-  return { random, test: seen ? detail : null, isMissed: !seen };
+  if (mutant.targeted === undefined) return { random, test: 'none' };
+  const passed = await runWithBug(mutant.name, mutant.targeted);
+  if (passed !== null) hunt.say(`${mutant.name}: "${mutant.targeted.title}" does not see it: ${passed}`);
+  return { random, test: passed === null ? 'seen' : 'missed' };
 }
 
 function row({ name, where, targeted, because }: Mutant, { random, test }: Find): string {
-  const [searched, broke] =
-    random === null ? ['-', '-'] : [`${String(random.seeds)}${where === undefined ? '' : ' (where)'}`, random.broke];
-  const seenBy = test !== null && targeted !== undefined ? `\`${targeted.file}\`: ${targeted.title}` : '-';
-  const why = random === null && test === null ? ` **${because ?? 'NOT FOUND'}**` : '';
-  return `| ${name} | ${searched} | ${broke} | ${seenBy}${why} |`;
+  const [seeds, broke] = random === null ? ['-', '-'] : [`${String(random.seeds)}${where === undefined ? '' : ' (where)'}`, random.broke];
+  const seenBy = test === 'seen' && targeted !== undefined ? `\`${targeted.file}\`: ${targeted.title}` : '-';
+  return `| ${name} | ${seeds} | ${broke} | ${random === null && test !== 'seen' ? (because ?? '**not found**') : seenBy} |`;
 }
 
 /** The exit code: 1 when a bug was not found, or a test that is aimed at one did not see it. */
 export async function runHunt(hunt: Hunt): Promise<number> {
   const count = { random: 0, test: 0, reasoning: 0, missed: 0 };
-  console.log('| planted bug | seeds | broke | targeted test |\n| --- | --- | --- | --- |');
+  hunt.say('| planted bug | seeds | broke | targeted test |\n| --- | --- | --- | --- |');
   const wanted = mutants.filter(({ name, targeted }) => name.includes(hunt.only) && (hunt.seeds > 0 || targeted !== undefined));
   for (const mutant of wanted) {
     const find = await look(mutant, hunt);
-    if (find.isMissed) count.missed += 1;
+    if (find.test === 'missed') count.missed += 1;
     else if (find.random !== null) count.random += 1;
-    else if (find.test !== null) count.test += 1;
+    else if (find.test === 'seen') count.test += 1;
     else if (mutant.because !== undefined) count.reasoning += 1;
     else count.missed += 1;
-    console.log(row(mutant, find));
+    hunt.say(row(mutant, find));
   }
   const { random, test, reasoning, missed } = count;
-  console.log(
+  hunt.say(
     `\n${String(wanted.length)} planted bugs: the random search found ${String(random)}, a targeted test ${String(test)} more; ${String(reasoning)} change nothing that can be seen; ${String(missed)} not found`,
   );
   return missed === 0 ? 0 : 1;

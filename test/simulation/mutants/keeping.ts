@@ -10,18 +10,24 @@ export const keepingMutants: readonly Mutant[] = [
     file: `${core}/reader.ts`,
     find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0;',
     replace: 'frame.index > 0;',
+    targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
   },
   {
     name: 'follows frames below its promise',
     file: `${core}/reader.ts`,
     find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch',
     replace: 'compareEpochs(frame.epoch',
+    targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
   },
   {
     name: 'takes over logs that are not more advanced',
     file: `${core}/reader.ts`,
     find: 'if (chain.frames.length === 0 || !isMoreAdvanced(target, m.log.position())) return;',
     replace: 'if (chain.frames.length === 0) return;',
+    targeted: {
+      file: 'unit/reading.test.ts',
+      title: 'gives up what it sought when its log has become the more advanced meanwhile (I2, I5)',
+    },
   },
   {
     name: 'applies what a majority may not have',
@@ -34,6 +40,10 @@ export const keepingMutants: readonly Mutant[] = [
     file: 'sidecar/core/member.ts',
     find: 'if (m.log.holds(acknowledged)) acknowledge(m, acknowledged.index);',
     replace: 'acknowledge(m, acknowledged.index);',
+    targeted: {
+      file: 'unit/acknowledgement.test.ts',
+      title: 'takes as acknowledged what its log holds, not what only has the same index there (I2)',
+    },
   },
   {
     name: 'does not fill the stream',

@@ -5,11 +5,11 @@ import swc from '@swc/jest';
 import { mutantNamed } from './catalogue.ts';
 import { plantedSources } from './mutant.ts';
 
-type Transformer = ReturnType<typeof swc.createTransformer>;
+type Transformer = Required<ReturnType<typeof swc.createTransformer>>;
 
 export function createTransformer(options: Parameters<typeof swc.createTransformer>[0]): Pick<Transformer, 'process' | 'getCacheKey'> {
   const sources = plantedSources(mutantNamed(process.env['PLANTED_BUG'] ?? ''));
-  const { process: strip, getCacheKey } = swc.createTransformer(options);
+  const { process: strip, getCacheKey } = swc.createTransformer(options) as Transformer;
   const sourceOf = (source: string, path: string): string => sources.get(pathToFileURL(path).href) ?? source;
   return {
     process: (source, path, run) => strip(sourceOf(source, path), path, run),
