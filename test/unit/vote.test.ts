@@ -1,13 +1,9 @@
 // What a vote rests on, seen on one member alone: the promise, the log, the disk. And what a candidate makes of the votes.
 import { describe, expect, test } from '@jest/globals';
-import type { Effect } from '../../sidecar/core/io.ts';
-import { coreLimits } from '../../sidecar/core/limits.ts';
 import { LoneMember, only, sent } from '../lib/lone-member.ts';
 import { running, write } from '../lib/member-stories.ts';
 import type { MemberWorld } from '../lib/member-world.ts';
 import { epochOf } from '../lib/sample-frames.ts';
-
-const beyondSilenceMs = coreLimits.leaderSilenceMs + 1;
 
 function voter(): LoneMember {
   const world = running();
@@ -88,21 +84,5 @@ describe('a candidate', () => {
     const [asked] = only(lost, 'askLastSeq');
     member.step({ kind: 'lastSeq', token: asked?.token ?? 0, seq: member.member.reader.seq });
     expect(sent(member.finishWrites(), 'voteRequest')).toMatchObject([{ epoch: { number: (claim?.frame.epoch.number ?? 0) + 1 } }]);
-  });
-
-  test('that is to lead without votes claims the number 0 once (I3)', () => {
-    const world = running();
-    world.openRound('m-1', null, { generation: 1, claim: 'forced', configuration: world.disks() });
-    const member = new LoneMember(world, 'm-1');
-    member.step({ kind: 'lease', record: { ...world.lease, holder: member.member.identity } });
-    member.finishWrites();
-    /** Its candidacy, from where it asks how far the stream goes. */
-    const claims = (asking: readonly Effect[]) => {
-      member.step({ kind: 'lastSeq', token: only(asking, 'askLastSeq')[0]?.token ?? 0, seq: member.member.reader.seq });
-      return only(member.finishWrites(), 'publish');
-    };
-    const [claim] = claims(member.wait(beyondSilenceMs));
-    expect(claim?.frame.epoch).toMatchObject({ generation: 1, number: 0 });
-    expect(claims(member.step({ kind: 'published', token: claim?.token ?? 0, seq: null }))).toEqual([]);
   });
 });

@@ -101,6 +101,10 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/own-disk.ts`,
     find: "m.disk = 'registering';",
     replace: "m.disk = 'registered';",
+    targeted: {
+      file: 'unit/vote.test.ts',
+      title: 'gives none before the API server has confirmed its session: its disk may be another (I2)',
+    },
   },
   {
     name: 'does not promise a raised generation',
@@ -113,37 +117,51 @@ export const configuringMutants: readonly Mutant[] = [
     file: `${core}/election.ts`,
     find: "if (unvoted?.claim === 'recovery' && !isPromisedByAll(m, unvoted)) return;",
     replace: '',
+    targeted: {
+      file: 'unit/candidacy.test.ts',
+      title: 'that recovers a cluster promises when all others have, whose logs can grow no more then (I2)',
+    },
   },
   {
     name: 'claims the number 0 more than once',
     file: `${core}/eligibility.ts`,
     find: 'return untried && m.log',
     replace: 'return m.log',
-    targeted: { file: 'unit/vote.test.ts', title: 'that is to lead without votes claims the number 0 once (I3)' },
+    targeted: { file: 'unit/candidacy.test.ts', title: 'that is to lead without votes claims the number 0 once (I3)' },
   },
   {
     name: 'takes over another log when it is forced to lead',
     file: `${core}/election.ts`,
     find: "if (unvoted?.claim !== 'forced') takeOverBest(m);",
     replace: 'takeOverBest(m);',
+    targeted: { file: 'unit/candidacy.test.ts', title: 'that is to lead with its own log takes over no other, however advanced (K10)' },
   },
   {
     name: 'stands for election without a claim of the generation',
     file: `${core}/eligibility.ts`,
     find: ' && isVoter(m) && isOfGeneration(m)',
     replace: ' && isVoter(m)',
+    targeted: {
+      file: 'unit/candidacy.test.ts',
+      title: 'leaves the Lease alone while nobody has claimed the generation that it promised (I3)',
+    },
   },
   {
     name: 'stands for election with a disk that does not count',
     file: `${core}/eligibility.ts`,
     find: ' && isVoter(m) && isOfGeneration(m)',
     replace: ' && isOfGeneration(m)',
+    targeted: { file: 'unit/candidacy.test.ts', title: 'leaves the Lease alone when its disk is not in the configuration (I2)' },
   },
   {
     name: 'knows the high-water mark by its UID alone',
     file: `${core}/high-water-mark.ts`,
     find: 'm.log.holds(mark)',
     replace: 'm.log.position().uid >= mark.uid',
+    targeted: {
+      file: 'unit/candidacy.test.ts',
+      title: 'asks for no votes with a log that has another change in the place of the high-water mark (I6)',
+    },
   },
   {
     name: 'opens below the high-water mark',

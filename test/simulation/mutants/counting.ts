@@ -47,6 +47,7 @@ export const countingMutants: readonly Mutant[] = [
     file: 'common/position.ts',
     find: 'return compareEpochs(a.epoch, b.epoch) || a.uid - b.uid ||',
     replace: 'return a.uid - b.uid || compareEpochs(a.epoch, b.epoch) ||',
+    targeted: { file: 'unit/position.test.ts', title: 'positions are ordered by their fields, the first that differs decides' },
   },
   {
     name: 'opens without a majority for its claim',
