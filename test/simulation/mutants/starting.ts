@@ -10,6 +10,7 @@ export const startingMutants: readonly Mutant[] = [
     file: round,
     find: 'return counted.filter(({ report }) => report.voter || (report.position.index === 0 && isOneOf(founding ?? [], report)));',
     replace: 'return counted;',
+    targeted: { file: 'unit/operator-start-round.test.ts', title: 'designates no disk that does not count, though it comes first' },
   },
   {
     name: 'a replaced disk counts towards the majority of a round',
@@ -63,24 +64,34 @@ export const startingMutants: readonly Mutant[] = [
     file: round,
     find: 'if (!allPresent) return null;',
     replace: '',
+    targeted: {
+      file: 'unit/operator-start-round.test.ts',
+      title: 'recovers nothing while a member is missing, which may have what the others lack (I2)',
+    },
   },
   {
     name: 'a round opens without a majority',
     file: round,
     find: 'present.length >= majorityOf(cluster.spec.members)',
     replace: 'present.length >= 1',
+    targeted: { file: 'unit/operator-start-round.test.ts', title: 'founds no cluster with less than a majority' },
   },
   {
     name: 'a round opens over logs of two clusters',
     file: round,
     find: 'if (ids.size > 1) return',
     replace: 'if (ids.size > 9) return',
+    targeted: { file: 'unit/operator-start-round.test.ts', title: 'has to be one: others are named' },
   },
   {
     name: 'a forced start is held to the high-water mark',
     file: round,
     find: '    highWaterMark: null,\n',
     replace: '    highWaterMark: observed.cluster.status?.highWaterMark ?? null,\n',
+    targeted: {
+      file: 'unit/operator-orders.test.ts',
+      title: 'raises the generation in the status before it opens a round that names the pod (K10)',
+    },
   },
   {
     name: 'joins a leader that it is ahead of, and parted from',
