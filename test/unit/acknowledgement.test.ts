@@ -137,6 +137,19 @@ describe('a follower', () => {
     expect([member.member.acknowledgedIndex, member.end.index]).toEqual([index, index + 1]);
   });
 
+  test('makes a checkpoint of what is acknowledged, though its disk has more (I2)', () => {
+    const member = new LoneMember(running(3, 0, { checkpointBytes: 800 }), 'm-1');
+    const { epoch } = member.end;
+    const acknowledged = member.next(epoch, 'a'.repeat(400));
+    const next = member.next(epoch, 'next', acknowledged);
+    for (const frame of [acknowledged, next]) member.read(frame);
+    member.finishWrites();
+    const { index, hash } = acknowledged;
+    const beat = member.heartbeat('m-0', epoch, { epoch, uid: 1, index, hash });
+    expect(only(member.hear(beat), 'checkpoint')).toMatchObject([{ index }]);
+    expect(member.member.durable.position.index).toBe(next.index);
+  });
+
   test('that starts is not in sync by the word of a leader, but when it has what that has acknowledged (I7)', () => {
     const world = running();
     world.crash('m-2');

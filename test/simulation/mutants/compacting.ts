@@ -16,6 +16,7 @@ export const compactingMutants: readonly Mutant[] = [
     file: `${core}/checkpointing.ts`,
     find: 'Math.min(m.store.index, position.index)',
     replace: 'position.index',
+    targeted: { file: 'unit/acknowledgement.test.ts', title: 'makes a checkpoint of what is acknowledged, though its disk has more (I2)' },
   },
   {
     name: 'puts into a checkpoint what is not durable',
@@ -46,6 +47,10 @@ export const compactingMutants: readonly Mutant[] = [
     file: `${core}/reader.ts`,
     find: '(m.log.baseIndex === 0 ? 0 : Math.max(m.log.baseIndex, m.checkpoint.index))',
     replace: '(m.log.baseIndex * 0)',
+    targeted: {
+      file: 'unit/member-snapshots.test.ts',
+      title: 'archives its own changes when a forced start parted the logs below what it has compacted (I5)',
+    },
   },
   {
     name: 'installs a snapshot before the old checkpoints are gone',

@@ -75,12 +75,6 @@ export const countingMutants: readonly Mutant[] = [
     replace: "if ((m.config.durability === 'Quorum' && !m.lease.isFresh(m.now.nowMs)) || leader",
   },
   {
-    name: 'acknowledges frames of older epochs by their count',
-    file: 'sidecar/core/leadership.ts',
-    find: 'if (reached >= leader.claimIndex && reached > before)',
-    replace: 'if (reached > before)',
-  },
-  {
     name: 'votes before its promise is durable',
     file: 'sidecar/core/vote.ts',
     find: 'persistHardState(m, () => {\n    if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);\n  });',
