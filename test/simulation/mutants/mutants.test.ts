@@ -37,10 +37,9 @@ test.each([
 test.each(['votes before its promise is durable', 'votes for a less advanced log', 'votes twice in one epoch'])(
   'the test that is aimed at it sees: %s',
   async (name) => {
-    expect(await hunt(name, '--targeted')).toMatchObject({
-      exitCode: 0,
-      found: expect.stringContaining('a targeted test 1 more') as string,
-    });
+    const { exitCode, found } = await hunt(name, '--targeted');
+    expect(found).toContain('a targeted test 1 more');
+    expect(exitCode).toBe(0);
   },
 );
 
