@@ -28,10 +28,9 @@ test.each([
   'skips the claim',
   'forgets idempotency keys of what is applied',
 ])('the random search finds soon: %s', async (name) => {
-  expect(await hunt(name, '--seeds', '20', '--jobs', '1')).toMatchObject({
-    exitCode: 0,
-    found: expect.stringContaining('the random search found 1') as string,
-  });
+  const { exitCode, found } = await hunt(name, '--seeds', '20', '--jobs', '1');
+  expect(found).toContain('the random search found 1');
+  expect(exitCode).toBe(0);
 });
 
 test.each(['votes before its promise is durable', 'votes for a less advanced log', 'votes twice in one epoch'])(
