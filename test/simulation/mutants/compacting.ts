@@ -10,6 +10,10 @@ export const compactingMutants: readonly Mutant[] = [
     file: `${journal}/checkpoints.ts`,
     find: 'return older === undefined || this.#files.length < keptCheckpoints ? 0 : indexOf(older);',
     replace: 'return older === undefined ? 0 : indexOf(this.newest);',
+    targeted: {
+      file: 'unit/journal-snapshot.test.ts',
+      title: 'to where no state can be built from is a broken invariant: the process ends, and the log stays',
+    },
   },
   {
     name: 'puts into a checkpoint what is not acknowledged',
@@ -29,18 +33,24 @@ export const compactingMutants: readonly Mutant[] = [
     file: `${journal}/checkpoint.ts`,
     find: 'if (!isForgotten(uid, lastUid)) yield',
     replace: 'if (isForgotten(uid, lastUid)) yield',
+    targeted: { file: 'unit/journal-checkpoint.test.ts', title: 'forgets an idempotency key after its window, and not before (I8)' },
   },
   {
     name: 'serves a checkpoint whose bytes are not those that were written',
     file: `${journal}/checkpoint-file.ts`,
     find: ' || block.sha256 !== sha256)',
     replace: ')',
+    targeted: {
+      file: 'unit/journal-snapshot.test.ts',
+      title: 'are refused when the disk gives those of another one, as sound, in their place',
+    },
   },
   {
     name: 'rewinds and keeps checkpoints beyond the fork',
     file: `${journal}/rewind.ts`,
     find: 'await removeCheckpointsBeyond(disk, checkpointDirectory, header.firstIndex - 1);',
     replace: '',
+    targeted: { file: 'unit/journal-checkpoint.test.ts', title: 'does not stop writes, and a rewind waits for it' },
   },
   {
     name: 'rewinds below where a state can be built from',
@@ -57,6 +67,10 @@ export const compactingMutants: readonly Mutant[] = [
     file: `${journal}/install.ts`,
     find: 'they would look like older ones of the same log.\n  await disk.syncDirectory(checkpointDirectory);\n',
     replace: '\n',
+    targeted: {
+      file: 'conformance/journal-power-loss.test.ts',
+      title: 'power lost anywhere in a life of checkpoints, snapshots and copies leaves what was answered (I2, I5)',
+    },
   },
   {
     name: 'installs a snapshot before its intent is durable',
@@ -69,23 +83,33 @@ export const compactingMutants: readonly Mutant[] = [
     file: `${journal}/install.ts`,
     find: 'if (!holds(head, frame)) return',
     replace: 'if (frame.index < 0) return',
+    targeted: {
+      file: 'unit/journal-snapshot.test.ts',
+      title: 'leaves the state of a log in the archive that parted in what it had compacted (I5)',
+    },
   },
   {
     name: 'knows a compacted frame by its index alone',
     file: `${journal}/install.ts`,
     find: ' && sameEpoch(span.epoch, epoch)',
     replace: '',
+    targeted: {
+      file: 'unit/journal-snapshot.test.ts',
+      title: 'leaves the state of a log in the archive that parted in what it had compacted (I5)',
+    },
   },
   {
     name: 'repairs with frames of another log',
     file: `${journal}/repair.ts`,
     find: ' || frames.at(-1)?.hash !== hole.hash)',
     replace: ')',
+    targeted: { file: 'unit/journal-repair.test.ts', title: 'takes the frames that belong there, and no others' },
   },
   {
     name: 'repairs a hole with less than all of it',
     file: `${journal}/repair.ts`,
     find: 'frames.at(-1)?.index !== hole.toIndex || frames.at(-1)?.hash !== hole.hash',
     replace: 'frames.length === 0',
+    targeted: { file: 'unit/journal-repair.test.ts', title: 'takes the frames that belong there, and no others' },
   },
 ];

@@ -100,12 +100,22 @@ export const keepingMutants: readonly Mutant[] = [
     file: 'sidecar/journal/frame-log.ts',
     find: "if (last !== undefined) await withFile(disk, last.path, 'write', (file) => file.datasync());",
     replace: '',
+    targeted: {
+      file: 'conformance/journal-power-loss.test.ts',
+      title:
+        'power lost anywhere in a life of writes, one at a time after a process was killed there: what the next one found is built on, so it is durable (I2)',
+    },
   },
   {
     name: 'trusts names that an earlier process did not sync',
     file: 'sidecar/journal/journal.ts',
     find: 'for (const each of [...within, directory, dirname(directory)]) await disk.syncDirectory(each);',
     replace: 'for (const each of [directory, dirname(directory)]) await disk.syncDirectory(each);',
+    targeted: {
+      file: 'conformance/journal-power-loss.test.ts',
+      title:
+        'power lost anywhere in a life of checkpoints, snapshots and copies after a process was killed there: what the next one found is built on, so it is durable (I2)',
+    },
   },
   {
     name: 'replaces files without syncing the directory',
@@ -130,6 +140,10 @@ export const keepingMutants: readonly Mutant[] = [
     file: `${journal}/rewind.ts`,
     find: '  // Old segments must be gone before the new one has its name: both would look like one log.\n  await disk.syncDirectory(directory);\n',
     replace: '',
+    targeted: {
+      file: 'conformance/journal-power-loss.test.ts',
+      title: 'power lost anywhere in a life of writes, one at a time leaves what was answered (I2, I5)',
+    },
   },
   {
     name: 'takes a damaged record for a whole one',
