@@ -118,6 +118,7 @@ export const countingMutants: readonly Mutant[] = [
     file: 'sidecar/core/reads.ts',
     find: '  for (const read of leader.reads) read.round ??= leader.round;',
     replace: '  for (const read of leader.reads) read.round ??= leader.round - 1;',
+    where: { faults: ['leaseTwice', 'natsCut'] },
     targeted: {
       file: 'unit/member-bad-days.test.ts',
       title: 'are confirmed by answers of this leadership, not by those of an earlier one (I9)',

@@ -46,19 +46,26 @@ function row({ name, where, targeted, because }: Mutant, { random, test }: Find)
   return `| ${name} | ${seeds} | ${broke} | ${random === null && test !== 'seen' ? (because ?? '**not found**') : seenBy} |`;
 }
 
+function kindOf({ because }: Mutant, { random, test }: Find): 'random' | 'test' | 'reasoning' | 'missed' {
+  if (test === 'missed') return 'missed';
+  if (random !== null) return 'random';
+  if (test === 'seen') return 'test';
+  return because === undefined ? 'missed' : 'reasoning';
+}
+
 /** The exit code: 1 when a bug was not found, or a test that is aimed at one did not see it. */
 export async function runHunt(hunt: Hunt): Promise<number> {
   const count = { random: 0, test: 0, reasoning: 0, missed: 0 };
   hunt.say('| planted bug | seeds | broke | targeted test |\n| --- | --- | --- | --- |');
   const wanted = mutants.filter(({ name, targeted }) => name.includes(hunt.only) && (hunt.seeds > 0 || targeted !== undefined));
-  for (const mutant of wanted) {
-    const find = await look(mutant, hunt);
-    if (find.test === 'missed') count.missed += 1;
-    else if (find.random !== null) count.random += 1;
-    else if (find.test === 'seen') count.test += 1;
-    else if (mutant.because !== undefined) count.reasoning += 1;
-    else count.missed += 1;
-    hunt.say(row(mutant, find));
+  // The search has threads of its own.
+  const together = hunt.seeds === 0 ? hunt.jobs : 1;
+  for (let at = 0; at < wanted.length; at += together) {
+    const finds = wanted.slice(at, at + together).map(async (mutant) => ({ mutant, find: await look(mutant, hunt) }));
+    for (const { mutant, find } of await Promise.all(finds)) {
+      count[kindOf(mutant, find)] += 1;
+      hunt.say(row(mutant, find));
+    }
   }
   const { random, test, reasoning, missed } = count;
   hunt.say(

@@ -15,12 +15,8 @@ test('have names of their own', () => {
   expect(() => planted({ file: 'sidecar/runtime.ts', find: 'no such text', replace: '' })).toThrow('0 times');
 });
 
-const hunt = async (name: string, ...how: readonly string[]) => {
-  const { exitCode, output } = await runCommand(process.execPath, ['test/simulation/main.ts', '--mutants', '--only', name, ...how], {
-    output: 'keep',
-  });
-  return { exitCode, found: output.trimEnd().split('\n').at(-1) };
-};
+const hunt = (...how: readonly string[]) =>
+  runCommand(process.execPath, ['test/simulation/main.ts', '--mutants', ...how], { output: 'keep' });
 
 test.each([
   'acknowledges before the sync',
@@ -28,19 +24,15 @@ test.each([
   'skips the claim',
   'forgets idempotency keys of what is applied',
 ])('the random search finds soon: %s', async (name) => {
-  const { exitCode, found } = await hunt(name, '--seeds', '20', '--jobs', '1');
-  expect(found).toContain('the random search found 1');
+  const { exitCode, output } = await hunt('--only', name, '--seeds', '20', '--jobs', '1');
+  expect(output).toContain('the random search found 1');
   expect(exitCode).toBe(0);
 });
 
-test.each(['votes before its promise is durable', 'votes for a less advanced log', 'votes twice in one epoch'])(
-  'the test that is aimed at it sees: %s',
-  async (name) => {
-    const { exitCode, found } = await hunt(name, '--targeted');
-    expect(found).toContain('a targeted test 1 more');
-    expect(exitCode).toBe(0);
-  },
-);
+test('every test that is aimed at a bug sees it', async () => {
+  const { exitCode, output } = await hunt('--targeted');
+  expect({ exitCode, output: exitCode === 0 ? '' : output }).toEqual({ exitCode: 0, output: '' });
+});
 
 test.each([
   ['passes with the bug', 'gives it when its promise is on the disk, and not before (I2)', '1 passed, 0 failed'],
