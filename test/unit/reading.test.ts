@@ -19,8 +19,18 @@ describe('a member that reads the stream', () => {
     const member = new LoneMember(running(), 'm-1');
     member.read(member.next(epochOf(5, 'm-2')));
     const { hash } = member.end;
-    const [older, andAfter] = [member.next(epochOf(4), 'older'), member.next(epochOf(4), 'andAfter', member.next(epochOf(4), 'older'))];
-    for (const frame of [older, andAfter]) expect(only(member.read(frame), 'persist')).toEqual([]);
+    const older = member.next(epochOf(4), 'older');
+    for (const frame of [older, member.next(epochOf(4), 'after it', older)]) expect(only(member.read(frame), 'persist')).toEqual([]);
+    expect(member.end.hash).toBe(hash);
+  });
+
+  test('stays with the claim that it took when another of its number has more after it (I2)', () => {
+    const member = new LoneMember(running(), 'm-1');
+    const other = member.next(epochOf(5, 'm-0'));
+    const more = member.next(epochOf(5, 'm-0'), 'more', other);
+    member.read(member.next(epochOf(5, 'm-2')));
+    const { hash } = member.end;
+    for (const frame of [other, more]) expect(only(member.read(frame), 'persist')).toEqual([]);
     expect(member.end.hash).toBe(hash);
   });
 

@@ -11,6 +11,8 @@ export const keepingMutants: readonly Mutant[] = [
     find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0;',
     replace: 'frame.index > 0;',
     targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
+    because:
+      'what a member reports carries its promise, so that nothing is counted wrongly; without the rule it appends, and archives again, what the coming claim does not hold',
   },
   {
     name: 'follows frames below its promise',
@@ -18,6 +20,18 @@ export const keepingMutants: readonly Mutant[] = [
     find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch',
     replace: 'compareEpochs(frame.epoch',
     targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
+    because:
+      'what a member reports carries its promise, so that nothing is counted wrongly; without the rule it appends, and archives again, what the coming claim does not hold',
+  },
+  {
+    name: 'follows two claims of one number in turn',
+    file: `${core}/reader.ts`,
+    find: 'return !sameEpoch(frame.epoch, m.promise) && compareEpochs(m.log.lastEpoch, frame.epoch) === 0;',
+    replace: 'return false;',
+    targeted: {
+      file: 'unit/reading.test.ts',
+      title: 'stays with the claim that it took when another of its number has more after it (I2)',
+    },
   },
   {
     name: 'takes over logs that are not more advanced',

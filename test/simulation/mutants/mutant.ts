@@ -20,7 +20,7 @@ export interface Mutant extends Edit {
   readonly where?: SwarmChanges;
   /** A test that passes, and fails with the bug: a targeted schedule, for what the random search does not find or finds late. */
   readonly targeted?: TargetedTest;
-  /** Nothing that can be seen changes: why, and why the rule stays all the same. */
+  /** Why the rule stays, when its test sees the rule itself and no invariant is known to break without it. */
   readonly because?: string;
 }
 
