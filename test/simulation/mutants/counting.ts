@@ -79,14 +79,20 @@ export const countingMutants: readonly Mutant[] = [
     file: 'sidecar/core/vote.ts',
     find: 'persistHardState(m, () => {\n    if (sameEpoch(m.promise, request.epoch)) answerVote(m, request.from, request.epoch, true);\n  });',
     replace: 'answerVote(m, request.from, request.epoch, true);\n  persistHardState(m);',
-    targeted: { file: 'unit/vote.test.ts', title: 'gives it when its promise is on the disk, and not before (I2)' },
+    targeted: {
+      file: 'unit/member-votes.test.ts',
+      title: 'a member that lost power while it wrote its promise has not voted: what it takes after its start is kept (I2)',
+    },
   },
   {
     name: 'votes for a less advanced log',
     file: `${core}/vote.ts`,
     find: ' && comparePositions(request.position, m.log.position()) >= 0;',
     replace: ';',
-    targeted: { file: 'unit/vote.test.ts', title: 'gives none to a log that is less advanced than its own (I2)' },
+    targeted: {
+      file: 'unit/member-votes.test.ts',
+      title: 'a candidate that lacks a change which its voter has does not lead without it (I2)',
+    },
   },
   {
     name: 'votes twice in one epoch',
@@ -97,6 +103,8 @@ export const countingMutants: readonly Mutant[] = [
       file: 'unit/vote.test.ts',
       title: 'gives one in an epoch: whoever asked first may ask again, another of that number may not (I3)',
     },
+    because:
+      'a disk takes one claim of a number, so that only one of them gets its majority; without the rule two candidates claim, and one of them in vain',
   },
   {
     name: 'leads on when a higher epoch is in its log',
