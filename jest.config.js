@@ -1,5 +1,7 @@
 // Five projects, fastest first. TypeScript is stripped by swc; modules stay ES modules (run with --experimental-vm-modules).
-const swc = ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' }];
+// With PLANTED_BUG a bug of test/simulation/mutants is in the programs, which some test must then see.
+const transform = process.env.PLANTED_BUG === undefined ? '@swc/jest' : '<rootDir>/test/simulation/mutants/planted-transform.ts';
+const swc = [transform, { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' }];
 
 const project = (name, testTimeLimitMs) => ({
   displayName: name,

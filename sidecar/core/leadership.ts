@@ -173,9 +173,9 @@ export function advance(m: Member, leader: Leader): void {
   const confirmed = reachedByQuorum(m, standings, ({ round }) => Math.min(round, leader.round));
   leader.confirmedRound = Math.max(leader.confirmedRound, confirmed);
   const reached = reachOf(m, leader, standings);
-  // Only with a frame of the own epoch is all that it stands on acknowledged too (Raft, section 5.4.2).
+  // The claim had its majority before this member opened: what is reached beyond it stands on a frame of the own epoch (Raft, section 5.4.2).
   const before = m.acknowledgedIndex;
-  if (reached >= leader.claimIndex && reached > before) {
+  if (reached > before) {
     acknowledge(m, reached);
     leader.overlay.release(m.store.index);
     answerWaiters(m, leader);

@@ -33,6 +33,8 @@ export class MemberNode {
   stopped = false;
   unheard: Input[] = [];
   wallOffsetMs = 0;
+  /** With the next write: the process ends, and the disk has nothing of it. */
+  losesPower = false;
   readonly results = new Map<number, SubmitResult>();
   readonly reads = new Map<number, ReadResult>();
 
@@ -87,6 +89,11 @@ export class MemberNode {
   }
 
   persist({ hardState, truncateTo, frames }: PersistStep): void {
+    if (this.losesPower) {
+      this.losesPower = false;
+      this.member = null;
+      return;
+    }
     if (hardState !== undefined) this.hardState = hardState;
     const floor = this.baseIndex === 0 ? 0 : (this.checkpoints[0]?.length ?? 0);
     if (truncateTo !== undefined && truncateTo < floor) throw new Error('a rewind leaves a log from which the state can be built');

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runCrew, type Total } from './crew.ts';
-import { mutants } from './mutants/catalogue.ts';
+import { runHunt } from './mutants/hunt.ts';
 import { shrink } from './shrink.ts';
 import { simulate, type RunResult } from './simulation.ts';
 import type { SwarmChanges } from './swarm.ts';
@@ -11,7 +11,7 @@ import { shortTimeline } from './timeline.ts';
 
 const usage = `npm run simulate -- --seeds N [--from S] [--minutes M] [--jobs J] [--counts]
 npm run simulate -- --seed X [--trace] [--shrink] [--changes JSON]
-npm run simulate -- --mutants [--only TEXT] [--seeds N] [--from S]`;
+npm run simulate -- --mutants [--only TEXT] [--seeds N] [--from S] [--targeted]`;
 
 const { values } = parseArgs({
   options: {
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     changes: { type: 'string', default: '{}' },
     mutants: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    targeted: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
@@ -84,29 +85,9 @@ async function runMany(): Promise<number> {
   return total.failures.length === 0 ? 0 : 1;
 }
 
-async function runMutants(): Promise<number> {
-  const seeds = Number(values.seeds ?? mutantSeeds);
-  let missed = 0;
-  console.log(`${'planted bug'.padEnd(62)} ${'seeds'.padStart(6)}  broke          (t: a targeted search)`);
-  for (const { name, where } of mutants.filter((each) => each.name.includes(values.only))) {
-    const total = await runCrew({
-      from,
-      seeds,
-      jobs,
-      mutant: name,
-      changes: { ...where, ...changes },
-      limitMs,
-      onProgress: () => undefined,
-    });
-    const [first] = total.failures;
-    if (first === undefined) missed += 1;
-    const needed = first === undefined ? '-' : `${String(first.seed - from + 1)}${where === undefined ? '' : ' t'}`;
-    console.log(
-      `${name.padEnd(62)} ${needed.padStart(6)}  ${first === undefined ? 'NOT FOUND' : `${first.violation.invariant}: ${first.violation.message.split('\n', 1)[0]?.slice(0, 120) ?? ''}`}`,
-    );
-  }
-  console.log(`${String(missed)} not found`);
-  return missed === 0 ? 0 : 1;
+function runMutants(): Promise<number> {
+  const seeds = values.targeted ? 0 : Number(values.seeds ?? mutantSeeds);
+  return runHunt({ only: values.only, seeds, from, jobs, changes, limitMs, say: console.log });
 }
 
 if (values.help) console.log(usage);

@@ -3,7 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AppError } from '../../common/errors.ts';
-import { encodeCheckpoint } from '../../sidecar/journal/checkpoint-file.ts';
+import { encodeCheckpoint, inspectCheckpoint, readRecords } from '../../sidecar/journal/checkpoint-file.ts';
 import type { Disk } from '../../sidecar/journal/disk.ts';
 import type { MemberConfig } from '../../sidecar/core/state.ts';
 import type { StateRecord } from '../../sidecar/core/snapshot.ts';
@@ -97,6 +97,18 @@ describe('the bytes of a checkpoint', () => {
     const { head } = await decodedSnapshot(bytes);
     const pieces = await collect(encodeCheckpoint(head, listed(records)));
     expect(await outcome(Buffer.concat(pieces))).toMatch(/not in its place|wrong place/);
+  });
+
+  test('are refused when the disk gives those of another one, as sound, in their place', async () => {
+    const [disk, path] = [new VolatileDisk(), '/snapshot'];
+    await disk.makeDirectory('/');
+    await disk.open(path, 'create');
+    disk.replaceContent(path, bytes);
+    const file = await inspectCheckpoint(disk, path);
+    const { head, records } = await decodedSnapshot(bytes);
+    const others = records.map((record) => (record.kind === 'entry' ? { ...record, value: 'another' } : record));
+    disk.replaceContent(path, Buffer.concat(await collect(encodeCheckpoint(head, listed(others)))));
+    await expect(collect(readRecords(disk, file))).rejects.toMatchObject({ code: 'journal_corrupt' });
   });
 });
 

@@ -25,7 +25,7 @@ describe('force-start', () => {
   test('raises the generation in the status before it opens a round that names the pod (K10)', () => {
     expect(ofKind(scene, 'openRound')).toEqual([]);
     expect(ofKind(scene, 'writeStatus')[0]?.status.generation).toBe(1);
-    const [open] = ofKind({ ...scene, status: { ...founded, generation: 1 } }, 'openRound');
+    const [open] = ofKind({ ...scene, status: { ...founded, generation: 1, highWaterMark: at(2, 30) } }, 'openRound');
     expect(open?.round).toMatchObject({
       designated: 'trading-2',
       claim: 'forced',

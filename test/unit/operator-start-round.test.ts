@@ -92,6 +92,11 @@ describe('a start round', () => {
     expect(decision).toMatchObject({ kind: 'gathering', missing: [{ name: 'trading-1' }], decideAgainMs: null });
   });
 
+  test('designates no disk that does not count, though it comes first', () => {
+    const replaced = { report: { incarnation: 'another', voter: false } };
+    expect(opened({ status: { clusterId: 'c1', founding }, members: { 'trading-0': replaced } }).designated).toBe('trading-1');
+  });
+
   test('does not wait for disaster-recovery replicas, and does not count them (I4)', () => {
     const found = opened({ spec: { disasterRecovery: { replicas: 1 } }, members: { 'trading-dr-0': { position: at(5, 50) } } });
     expect(found.designated).toBe('trading-0');
@@ -130,6 +135,18 @@ describe('the policy Quorum', () => {
   test('does not open with less than a majority', () => {
     const few = { ...members, 'trading-2': { pod: null } };
     expect(decide({ spec, members: few, status: gatheringSince(900_000) })).toMatchObject({ kind: 'gathering', decideAgainMs: null });
+  });
+
+  test('founds no cluster with less than a majority', () => {
+    const few = { ...waiting(at(0, 0)), ...members, 'trading-2': { pod: null } };
+    expect(decide({ spec, members: few, status: gatheringSince(900_000) }).kind).toBe('gathering');
+  });
+
+  test('recovers nothing while a member is missing, which may have what the others lack (I2)', () => {
+    const replaced = { report: { incarnation: 'another', voter: false } };
+    const status = { clusterId: 'c1', founding, ...gatheringSince(900_000) };
+    expect(decide({ spec, status, members: { ...members, 'trading-2': replaced } }).kind).toBe('gathering');
+    expect(opened({ spec, status, members: { 'trading-1': replaced, 'trading-2': replaced } }).claim).toBe('recovery');
   });
 
   test('opens with all before the timeout', () => {

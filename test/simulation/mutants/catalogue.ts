@@ -5,6 +5,7 @@ import { configuringMutants } from './configuring.ts';
 import { keepingMutants } from './keeping.ts';
 import type { Mutant } from './mutant.ts';
 import { startingMutants } from './starting.ts';
+import { streamingMutants } from './streaming.ts';
 
 export const mutants: readonly Mutant[] = [
   ...countingMutants,
@@ -12,6 +13,7 @@ export const mutants: readonly Mutant[] = [
   ...configuringMutants,
   ...compactingMutants,
   ...startingMutants,
+  ...streamingMutants,
 ];
 
 /** Throws when there is none. */

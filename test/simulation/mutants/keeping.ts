@@ -10,18 +10,38 @@ export const keepingMutants: readonly Mutant[] = [
     file: `${core}/reader.ts`,
     find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0;',
     replace: 'frame.index > 0;',
+    targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
+    because:
+      'what a member reports carries its promise, so that nothing is counted wrongly; without the rule it appends, and archives again, what the coming claim does not hold',
   },
   {
     name: 'follows frames below its promise',
     file: `${core}/reader.ts`,
     find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch',
     replace: 'compareEpochs(frame.epoch',
+    targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
+    because:
+      'what a member reports carries its promise, so that nothing is counted wrongly; without the rule it appends, and archives again, what the coming claim does not hold',
+  },
+  {
+    name: 'follows two claims of one number in turn',
+    file: `${core}/reader.ts`,
+    find: 'return !sameEpoch(frame.epoch, m.promise) && compareEpochs(m.log.lastEpoch, frame.epoch) === 0;',
+    replace: 'return false;',
+    targeted: {
+      file: 'unit/reading.test.ts',
+      title: 'stays with the claim that it took when another of its number has more after it (I2)',
+    },
   },
   {
     name: 'takes over logs that are not more advanced',
     file: `${core}/reader.ts`,
     find: 'if (chain.frames.length === 0 || !isMoreAdvanced(target, m.log.position())) return;',
     replace: 'if (chain.frames.length === 0) return;',
+    targeted: {
+      file: 'unit/reading.test.ts',
+      title: 'gives up what it sought when its log has become the more advanced meanwhile (I2, I5)',
+    },
   },
   {
     name: 'applies what a majority may not have',
@@ -34,20 +54,22 @@ export const keepingMutants: readonly Mutant[] = [
     file: 'sidecar/core/member.ts',
     find: 'if (m.log.holds(acknowledged)) acknowledge(m, acknowledged.index);',
     replace: 'acknowledge(m, acknowledged.index);',
+    targeted: {
+      file: 'unit/acknowledgement.test.ts',
+      title: 'takes as acknowledged what its log holds, not what only has the same index there (I2)',
+    },
   },
   {
     name: 'does not fill the stream',
-    file: `${core}/election.ts`,
-    find: 'const index = m.log.firstNotStored(from);',
-    replace: 'const index = 0 * from;',
-    where: { judgesStream: true },
+    file: `${core}/filling.ts`,
+    find: 'const first = m.log.firstNotStored(index);',
+    replace: 'const first = 0 * index;',
   },
   {
     name: 'remembers what a lost stream had',
     file: `${core}/reader.ts`,
-    find: '  m.log.forgetStored();\n',
-    replace: '',
-    where: { judgesStream: true },
+    find: '  m.reader.seq = 0;\n  m.log.forgetStored();\n',
+    replace: '  m.reader.seq = 0;\n',
   },
   {
     name: 'claims on a sequence that a lost stream had',
@@ -90,12 +112,22 @@ export const keepingMutants: readonly Mutant[] = [
     file: 'sidecar/journal/frame-log.ts',
     find: "if (last !== undefined) await withFile(disk, last.path, 'write', (file) => file.datasync());",
     replace: '',
+    targeted: {
+      file: 'conformance/journal-power-loss.test.ts',
+      title:
+        'power lost anywhere in a life of writes, one at a time after a process was killed there: what the next one found is built on, so it is durable (I2)',
+    },
   },
   {
     name: 'trusts names that an earlier process did not sync',
     file: 'sidecar/journal/journal.ts',
     find: 'for (const each of [...within, directory, dirname(directory)]) await disk.syncDirectory(each);',
     replace: 'for (const each of [directory, dirname(directory)]) await disk.syncDirectory(each);',
+    targeted: {
+      file: 'conformance/journal-power-loss.test.ts',
+      title:
+        'power lost anywhere in a life of checkpoints, snapshots and copies after a process was killed there: what the next one found is built on, so it is durable (I2)',
+    },
   },
   {
     name: 'replaces files without syncing the directory',
@@ -120,6 +152,10 @@ export const keepingMutants: readonly Mutant[] = [
     file: `${journal}/rewind.ts`,
     find: '  // Old segments must be gone before the new one has its name: both would look like one log.\n  await disk.syncDirectory(directory);\n',
     replace: '',
+    targeted: {
+      file: 'conformance/journal-power-loss.test.ts',
+      title: 'power lost anywhere in a life of writes, one at a time leaves what was answered (I2, I5)',
+    },
   },
   {
     name: 'takes a damaged record for a whole one',

@@ -16,8 +16,19 @@ export interface Mutant extends Edit {
   readonly name: string;
   /** Two rules that stand in for each other are taken away together; each in another file. */
   readonly also?: Edit;
-  /** Where it is looked for, when that is not everywhere: a targeted search. */
+  /** Where it is looked for, when that is not everywhere: a situation that a whole run would meet more rarely. */
   readonly where?: SwarmChanges;
+  /** A test that passes, and fails with the bug: a targeted schedule, for what the random search does not find or finds late. */
+  readonly targeted?: TargetedTest;
+  /** Why the rule stays, when its test sees the rule itself and no invariant is known to break without it. */
+  readonly because?: string;
+}
+
+export interface TargetedTest {
+  /** Below `test/`. */
+  readonly file: string;
+  /** Of the test, without those of the blocks that it stands in. */
+  readonly title: string;
 }
 
 const root = new URL('../../../', import.meta.url);
@@ -32,10 +43,15 @@ export function planted({ file, find, replace }: Edit): string {
   return before + replace + after;
 }
 
+/** The sources with the bug, by the URL of their file. */
+export function plantedSources(mutant: Mutant): ReadonlyMap<string, string> {
+  const edits = mutant.also === undefined ? [mutant] : [mutant, mutant.also];
+  return new Map(edits.map((edit) => [new URL(edit.file, root).href, planted(edit)]));
+}
+
 /** From now on this thread loads the file with the bug. It must not have been loaded before. */
 export function plant(mutant: Mutant): void {
-  const edits = mutant.also === undefined ? [mutant] : [mutant, mutant.also];
-  const sources = new Map(edits.map((edit) => [new URL(edit.file, root).href, planted(edit)]));
+  const sources = plantedSources(mutant);
   registerHooks({
     load: (url, context, next) => {
       const loaded = next(url, context);
