@@ -120,7 +120,7 @@ void followFailoverOrder({
   signal: closing.signal,
 });
 const others = (): string[] => order.filter((pod) => pod !== config.pod);
-await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, log });
+await repairJournal({ journal, peers, stream, snapshots, pods: others, sha256, clock: systemClock, log });
 
 const runtime = await Runtime.create(
   { journal, stream, snapshots, peers, lease, ownPod, clock: systemClock, crash: die, log },

@@ -87,7 +87,7 @@ export class SidecarProcess implements RunningSidecar {
     const { peers, streams } = this;
     const { log: stream, snapshots } = streams;
     const pods = (): string[] => order.filter((pod) => pod !== host.pod);
-    await repairJournal({ journal, peers, stream, pods, sha256, clock, log });
+    await repairJournal({ journal, peers, stream, snapshots, pods, sha256, clock, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
     const lease = host.kind === 'dr' ? null : this.#lease;
     const crash = (error: unknown): void => this.#defect(error);

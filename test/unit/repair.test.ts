@@ -4,12 +4,12 @@ import { AppError } from '../../common/errors.ts';
 import { packFrames } from '../../sidecar/core/message.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { Journal, LogStream, Peers } from '../../sidecar/ports.ts';
+import type { Journal, LogStream, Peers, SnapshotStore } from '../../sidecar/ports.ts';
 import { repairJournal } from '../../sidecar/repair.ts';
 import { fastClock } from '../lib/fast-clock.ts';
 import { collect, framesAfter, logged } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
-import { logDirectory, openOn } from '../lib/volatile-journal.ts';
+import { damageFrames, openOn } from '../lib/volatile-journal.ts';
 
 const frames = framesAfter(null, 10);
 const others = framesAfter(null, 10, 'other');
@@ -19,15 +19,7 @@ beforeEach(async () => {
   const disk = new VolatileDisk();
   const whole = (await openOn(disk)).journal;
   for (const frame of frames) await whole.write({ frames: logged([frame]) });
-  for (const name of await disk.list(logDirectory)) {
-    const path = `${logDirectory}/${name}`;
-    const bytes = Buffer.from(disk.contentOf(path));
-    for (const index of [4, 5]) {
-      const at = bytes.indexOf(`"index":${String(index)},`);
-      if (at !== -1) bytes[at] = 0;
-    }
-    disk.replaceContent(path, bytes);
-  }
+  await damageFrames(disk, [4, 5]);
   journal = (await openOn(disk, { scan: false })).journal;
   expect(journal.damage).toEqual([{ fromIndex: 4, toIndex: 5, hash: frames[4]?.hash }]);
 });
@@ -54,11 +46,26 @@ const streamWith = (held: () => readonly Frame[]): LogStream => ({
   purge: () => Promise.reject(new Error('not asked')),
 });
 
+const noSnapshots: SnapshotStore = {
+  put: () => Promise.reject(new Error('not asked')),
+  latest: () => Promise.resolve(null),
+  read: () => Promise.resolve(null),
+};
+
 async function repair(peers: Peers, stream: LogStream): Promise<string[]> {
   const said: string[] = [];
   const say = (_: unknown, message?: string): void => void said.push(message ?? '');
   const pods = (): string[] => ['m-1', 'm-2'];
-  await repairJournal({ journal, peers, stream, pods, sha256, clock: fastClock(100), log: { info: say, warn: say } });
+  await repairJournal({
+    journal,
+    peers,
+    stream,
+    snapshots: noSnapshots,
+    pods,
+    sha256,
+    clock: fastClock(100),
+    log: { info: say, warn: say },
+  });
   return said;
 }
 
