@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../common/errors.ts';
+import { coreLimits } from './core/limits.ts';
 import { configDirectory, dataDirectory, runDirectory } from '../common/names.ts';
 
 const maxDurationMs = 3_600_000;
@@ -20,6 +21,7 @@ const whole = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `takes a whole number from ${String(min)} to ${String(max)}`);
 const durationMs = whole(1, maxDurationMs);
+const bytes = whole(1024, 999_999_999);
 
 /** `nats://host:port`, or `tls://`; several are separated by commas. */
 const natsServers = z
@@ -47,6 +49,10 @@ const environmentSchema = z.object({
   CC_LEASE_DURATION_MS: durationMs,
   CC_RENEW_DEADLINE_MS: durationMs,
   CC_RETRY_PERIOD_MS: durationMs,
+  CC_SEGMENT_BYTES: bytes.optional(),
+  CC_CHECKPOINT_BYTES: bytes.default(coreLimits.checkpointBytes),
+  CC_UPKEEP_MS: durationMs.default(coreLimits.upkeepMs),
+  CC_RETAINED_FRAMES: whole(0, 999_999_999).default(coreLimits.retainedFrames),
   CC_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   DELTA_CONFIG: path.default(configDirectory),
   CC_DATA_DIR: path.default(dataDirectory),
@@ -77,6 +83,14 @@ function shape(env: Environment) {
       leaseDurationMs: env.CC_LEASE_DURATION_MS,
       renewDeadlineMs: env.CC_RENEW_DEADLINE_MS,
       retryPeriodMs: env.CC_RETRY_PERIOD_MS,
+    },
+    /** How much is kept where: nobody needs to set it. */
+    keeping: {
+      /** `null`: as the journal has it. */
+      segmentBytes: env.CC_SEGMENT_BYTES ?? null,
+      checkpointBytes: env.CC_CHECKPOINT_BYTES,
+      upkeepMs: env.CC_UPKEEP_MS,
+      retainedFrames: env.CC_RETAINED_FRAMES,
     },
     dataDirectory: env.CC_DATA_DIR,
     runDirectory: env.CC_RUN_DIR,

@@ -5,7 +5,6 @@ import { leaderLeaseName, logSubject, podHost, snapshotStreamName, snapshotSubje
 import { isAppError } from '../common/errors.ts';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
-import { coreLimits } from './core/limits.ts';
 import { LocalProcess } from './control-process.ts';
 import { followFailoverOrder } from './failover-order.ts';
 import { createServer } from './http/server.ts';
@@ -61,9 +60,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => 
 const address = `${podHost(config.pod, config.cluster, config.namespace)}:${String(config.port)}`;
 const closing = new AbortController();
 
+const { segmentBytes, checkpointBytes, upkeepMs, retainedFrames } = config.keeping;
 mkdirSync(config.dataDirectory, { recursive: true });
 const journal = await openJournal({
   directory: config.dataDirectory,
+  ...(segmentBytes === null ? {} : { segmentBytes }),
   sha256,
   log,
   onFatal: (error) => {
@@ -133,9 +134,9 @@ const runtime = await Runtime.create(
       durability: config.durability,
       divergedMember: config.divergedMember,
       timings: config.election,
-      checkpointBytes: coreLimits.checkpointBytes,
-      upkeepMs: coreLimits.upkeepMs,
-      retainedFrames: coreLimits.retainedFrames,
+      checkpointBytes,
+      upkeepMs,
+      retainedFrames,
       sha256,
     },
     address,
