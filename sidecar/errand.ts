@@ -1,7 +1,7 @@
 // Effects of the core that are one question to an adapter with one answer: what is asked, and the input that brings the answer back.
 // It decides nothing, and knows nothing of an answer's place in the order of inputs: that is the runtime's matter.
 import type { Effect, Input } from './core/io.ts';
-import type { SnapshotGiver } from './core/snapshot-transfer.ts';
+import type { SnapshotGiver } from './core/snapshot.ts';
 import { fetchFrames, locateEnd } from './peer-calls.ts';
 import type { Journal, LogStream, Peers, SnapshotStore } from './ports.ts';
 import { checkpointAndCompact } from './recovery.ts';

@@ -5,17 +5,8 @@
 import { compareEpochs, type Position } from '../../common/position.ts';
 import { isToRecover } from './eligibility.ts';
 import { coreLimits } from './limits.ts';
-import type { SnapshotOrigin } from './snapshot.ts';
-import type { SnapshotFound } from './snapshot-storing.ts';
+import type { ReceivedSnapshot, SnapshotFound, SnapshotGiver, SnapshotOrigin } from './snapshot.ts';
 import { clusterIdOf, hearsLeader, isMoreAdvanced, newToken, note, type Member } from './state.ts';
-
-export type SnapshotGiver = { readonly kind: 'member'; readonly pod: string } | { readonly kind: 'nats' };
-
-/** A snapshot that is on the disk, whole. */
-export interface ReceivedSnapshot {
-  readonly id: string;
-  readonly head: SnapshotOrigin;
-}
 
 /** Whom to take a snapshot from; `null` when nothing is lacking that only a snapshot can give. */
 export function snapshotGiver(m: Member): SnapshotGiver | null {
