@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { defaultArchiveCopies, maxArchiveCopies } from '../common/archive.ts';
 import { AppError } from '../common/errors.ts';
 import { parseSchedule, scheduleForm } from '../common/schedule.ts';
+import { coreLimits } from './core/limits.ts';
 import { configDirectory, dataDirectory, runDirectory } from '../common/names.ts';
 
 const maxDurationMs = 3_600_000;
@@ -22,6 +23,7 @@ const whole = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `takes a whole number from ${String(min)} to ${String(max)}`);
 const durationMs = whole(1, maxDurationMs);
+const bytes = whole(1024, 999_999_999);
 
 /** `nats://host:port`, or `tls://`; several are separated by commas. */
 const natsServers = z
@@ -55,6 +57,10 @@ const environmentSchema = z.object({
     .transform(parseSchedule)
     .optional(),
   CC_ARCHIVE_KEEP: whole(1, maxArchiveCopies).default(defaultArchiveCopies),
+  CC_SEGMENT_BYTES: bytes.optional(),
+  CC_CHECKPOINT_BYTES: bytes.default(coreLimits.checkpointBytes),
+  CC_UPKEEP_MS: durationMs.default(coreLimits.upkeepMs),
+  CC_RETAINED_FRAMES: whole(0, 999_999_999).default(coreLimits.retainedFrames),
   CC_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   DELTA_CONFIG: path.default(configDirectory),
   CC_DATA_DIR: path.default(dataDirectory),
@@ -88,6 +94,14 @@ function shape(env: Environment) {
     },
     /** `null`: no copies are made. */
     archive: env.CC_ARCHIVE_SCHEDULE === undefined ? null : { schedule: env.CC_ARCHIVE_SCHEDULE, keep: env.CC_ARCHIVE_KEEP },
+    /** How much is kept where: nobody needs to set it. */
+    keeping: {
+      /** `null`: as the journal has it. */
+      segmentBytes: env.CC_SEGMENT_BYTES ?? null,
+      checkpointBytes: env.CC_CHECKPOINT_BYTES,
+      upkeepMs: env.CC_UPKEEP_MS,
+      retainedFrames: env.CC_RETAINED_FRAMES,
+    },
     dataDirectory: env.CC_DATA_DIR,
     runDirectory: env.CC_RUN_DIR,
     /** The order of the members (K5); a mounted ConfigMap that changes while the sidecar runs. */

@@ -2,7 +2,7 @@
 // It decides nothing, and knows nothing of an answer's place in the order of inputs: that is the runtime's matter.
 import { limits } from './core/frame.ts';
 import type { Effect, Input } from './core/io.ts';
-import type { SnapshotGiver } from './core/snapshot-transfer.ts';
+import type { SnapshotGiver } from './core/snapshot.ts';
 import { fetchFrames, locateEnd } from './peer-calls.ts';
 import type { Journal, LogStream, Peers, SnapshotStore } from './ports.ts';
 import { checkpointAndCompact } from './recovery.ts';

@@ -6,7 +6,6 @@ import { isAppError } from '../common/errors.ts';
 import { ArchiveSchedule } from './archive-schedule.ts';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
-import { coreLimits } from './core/limits.ts';
 import { LocalProcess } from './control-process.ts';
 import { followFailoverOrder } from './failover-order.ts';
 import { createServer } from './http/server.ts';
@@ -62,9 +61,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => 
 const address = `${podHost(config.pod, config.cluster, config.namespace)}:${String(config.port)}`;
 const closing = new AbortController();
 
+const { segmentBytes, checkpointBytes, upkeepMs, retainedFrames } = config.keeping;
 mkdirSync(config.dataDirectory, { recursive: true });
 const journal = await openJournal({
   directory: config.dataDirectory,
+  ...(segmentBytes === null ? {} : { segmentBytes }),
   sha256,
   log,
   onFatal: (error) => {
@@ -121,7 +122,7 @@ void followFailoverOrder({
   signal: closing.signal,
 });
 const others = (): string[] => order.filter((pod) => pod !== config.pod);
-await repairJournal({ journal, peers, stream, pods: others, sha256, clock: systemClock, tell: (why) => ownPod.waits(why), log });
+await repairJournal({ journal, peers, stream, snapshots, pods: others, sha256, clock: systemClock, tell: (why) => ownPod.waits(why), log });
 
 const runtime = await Runtime.create(
   { journal, stream, snapshots, peers, lease, ownPod, clock: systemClock, crash: die, log },
@@ -134,9 +135,9 @@ const runtime = await Runtime.create(
       durability: config.durability,
       divergedMember: config.divergedMember,
       timings: config.election,
-      checkpointBytes: coreLimits.checkpointBytes,
-      upkeepMs: coreLimits.upkeepMs,
-      retainedFrames: coreLimits.retainedFrames,
+      checkpointBytes,
+      upkeepMs,
+      retainedFrames,
       sha256,
     },
     address,

@@ -100,7 +100,7 @@ export interface PartialSnapshot {
 
 /** Order of use: `repair` while there is `damage`; `checkpoint` and `checkpointState`; `recovered` to its end; then all else. */
 export interface Journal {
-  /** Empty in a sound journal. While it is not, only `repair`, `checkpoint`, a snapshot in the place of the log, `archives` and `close` may be asked for. */
+  /** Empty in a sound journal. While it is not, only `repair`, `checkpoint`, a write of the hard state alone, a snapshot in the place of the log, `archives` and `close` may be asked for. */
   readonly damage: readonly DamagedFrames[];
   /** Puts the frames of one entry of `damage`, all of them in order, back in their place. Rejects with AppError journal_corrupt when they are not those; with disk_full, when a part may be filled already: ask `damage` again. */
   repair(frames: readonly Frame[]): Promise<void>;

@@ -1,14 +1,19 @@
 // Puts damaged frames of the journal back before the member takes part (ADR 11): from another member, else from the stream. A frame is known by its hash, so that
-// no source needs to be trusted. While no source has them the member waits: a log with a hole must neither be served nor counted.
+// no source needs to be trusted. While no source has them the member waits: a log with a hole must neither be served nor counted. What nobody has any more is given up
+// for a snapshot, and with it the identity of the disk.
 import { unpackFrames } from './core/message.ts';
 import type { Logger } from 'pino';
 import { decodeFrame, type Frame, type Sha256 } from './core/frame.ts';
 import { isAppError } from '../common/errors.ts';
 import { journalDamaged, type Waiting } from '../common/report.ts';
 import { fetchFrames } from './peer-calls.ts';
-import type { Clock, DamagedFrames, Journal, LogStream, Peers } from './ports.ts';
+import type { SnapshotOrigin } from './core/snapshot.ts';
+import type { Clock, DamagedFrames, Journal, LogStream, Peers, SnapshotStore } from './ports.ts';
+import { receiveSnapshot, snapshotsInNats, snapshotsOfPeer } from './snapshot-exchange.ts';
 
 const retryMs = 1000;
+/** So often all are asked before the damaged frames are taken for lost: another member may only be starting. */
+const roundsBeforeSnapshot = 5;
 /** Nothing came from the stream for so long that stands before the end of the hole: it has no more. */
 const streamSilenceMs = 3000;
 
@@ -16,6 +21,7 @@ export interface RepairSources {
   readonly journal: Journal;
   readonly peers: Peers;
   readonly stream: LogStream;
+  readonly snapshots: SnapshotStore;
   /** Of the other members, as far as they are known by now. */
   readonly pods: () => readonly string[];
   readonly sha256: Sha256;
@@ -28,16 +34,19 @@ export interface RepairSources {
 /** Resolves when the journal is sound. Rejects with AppError disk_full. */
 export async function repairJournal(sources: RepairSources): Promise<void> {
   const { journal, clock, log, tell } = sources;
+  let rounds = 0;
   for (let hole = journal.damage[0]; hole !== undefined; hole = journal.damage[0]) {
     const frames = (await fromPeers(hole, sources)) ?? (await fromStream(hole, sources));
-    if (frames === null) {
-      log.warn({ ...hole }, 'frames of the journal are damaged, and nobody has them yet: start another member, or bring the stream back');
-      tell(whyWaiting(hole));
-      await new Promise<void>((resolve) => clock.after(retryMs, resolve));
+    if (frames !== null) {
+      await journal.repair(frames);
+      log.info({ ...hole }, 'damaged frames of the journal are repaired');
       continue;
     }
-    await journal.repair(frames);
-    log.info({ ...hole }, 'damaged frames of the journal are repaired');
+    rounds += 1;
+    if (rounds >= roundsBeforeSnapshot && (await giveWayToSnapshot(hole, sources))) return;
+    log.warn({ ...hole }, 'frames of the journal are damaged, and nobody has them yet: start another member, or bring the stream back');
+    tell(whyWaiting(hole));
+    await new Promise<void>((resolve) => clock.after(retryMs, resolve));
   }
 }
 
@@ -47,12 +56,37 @@ function whyWaiting({ fromIndex, toIndex, found }: DamagedFrames): Omit<Waiting,
   return { reason: journalDamaged, message: `The journal is damaged: ${which} (${found}). ${next}` };
 }
 
+/**
+ * Nobody has the frames any more: all have compacted them, and the stream was purged. A snapshot that holds them takes the place of the log. What the log had beyond it
+ * is archived, and may have been counted on: this disk is another one from then on, which is durable before (ADR 10).
+ */
+async function giveWayToSnapshot(hole: DamagedFrames, sources: RepairSources): Promise<boolean> {
+  const { journal, peers, snapshots, pods, log } = sources;
+  const accepts = ({ clusterId, position }: SnapshotOrigin): boolean =>
+    clusterId === journal.checkpoint?.clusterId &&
+    position.index >= hole.toIndex &&
+    position.epoch.generation >= journal.hardState.promise.generation;
+  for (const source of [...pods().map((pod) => snapshotsOfPeer(peers, pod)), snapshotsInNats(snapshots)]) {
+    const received = await receiveSnapshot(journal, source, accepts).catch(orNull);
+    if (received === null) continue;
+    await journal.write({ hardState: { ...journal.hardState, incarnation: '' } });
+    const tail = await journal.installSnapshot(received.id);
+    log.warn(
+      { ...hole, uid: received.head.position.uid },
+      'frames of the journal are damaged for good: a snapshot takes the place of the log',
+    );
+    if (tail !== null) log.warn({ ...tail }, 'discarded changes archived');
+    return true;
+  }
+  return false;
+}
+
 async function fromPeers(hole: DamagedFrames, { peers, pods, sha256 }: RepairSources): Promise<Frame[] | null> {
   for (const pod of pods()) {
     const frames = new Map<number, Frame[]>();
     for (let next = hole.fromIndex; next <= hole.toIndex;) {
-      const some = await fetchFrames(peers, pod, next).catch(orNone);
-      if (some.length === 0) break;
+      const some = await fetchFrames(peers, pod, next).catch(orNull);
+      if (some === null || some.length === 0) break;
       for (const bytes of some) note(frames, decodeFrame(bytes, sha256));
       next += some.length;
     }
@@ -62,10 +96,10 @@ async function fromPeers(hole: DamagedFrames, { peers, pods, sha256 }: RepairSou
   return null;
 }
 
-/** A peer that does not answer has nothing. */
-function orNone(error: unknown): Uint8Array[] {
+/** Who does not answer has nothing. */
+function orNull(error: unknown): null {
   if (!isAppError(error)) throw error;
-  return [];
+  return null;
 }
 
 /** Reads the stream from its first message until it has the hole, or says nothing new of it. */

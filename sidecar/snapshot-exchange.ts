@@ -53,10 +53,14 @@ export function snapshotsInNats(store: SnapshotStore): SnapshotSource {
   };
 }
 
-/** Has the newest snapshot of `source` on the disk, whole. `null` when that has none, or another one by now. */
-export async function receiveSnapshot(journal: Journal, source: SnapshotSource): Promise<OfferedSnapshot | null> {
+/** Has the newest snapshot of `source` on the disk, whole. `null` when that has none, or another one by now, or it is not accepted. */
+export async function receiveSnapshot(
+  journal: Journal,
+  source: SnapshotSource,
+  accepts: (head: SnapshotOrigin) => boolean = () => true,
+): Promise<OfferedSnapshot | null> {
   const offer = await source.offer();
-  if (offer === null) return null;
+  if (offer === null || !accepts(offer.head)) return null;
   const { id, bytes } = offer;
   const held = journal.receivedSnapshot();
   for (let offset = held?.id === id ? held.bytes : 0; offset < bytes;) {

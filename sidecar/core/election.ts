@@ -10,7 +10,7 @@ import type { MessageOf } from './message.ts';
 import { readAgain, startReading, seek, takeOverBest } from './reader.ts';
 import { belowMark, seekBetterPeer } from './high-water-mark.ts';
 import { coreLimits } from './limits.ts';
-import { isPromisedByAll, unvotedRound } from './eligibility.ts';
+import { isPromisedByAll, isToRecover, unvotedRound } from './eligibility.ts';
 import { snapshotGiver } from './snapshot-transfer.ts';
 import { isKnown, isQuorum, reachedByQuorum, standingsUnder } from './quorum.ts';
 import type { Candidate } from './role.ts';
@@ -57,7 +57,9 @@ export function campaign(m: Member): void {
 
 function startCandidacy(m: Member): void {
   note(m, 'info', 'stands for election', { uid: m.log.position().uid });
-  startReading(m);
+  // What was below the promise may be followed now.
+  if (isToRecover(m)) readAgain(m);
+  else startReading(m);
   m.role = {
     kind: 'candidate',
     epoch: m.promise,

@@ -15,6 +15,9 @@ export function unvotedRound(m: Member): StartRound | null {
   return untried && m.log.lastEpoch.generation < round.generation ? round : null;
 }
 
+/** It reads the stream to its end before it claims, whatever it had promised: what it takes over then is counted by nobody. */
+export const isToRecover = (m: Member): boolean => unvotedRound(m)?.claim === 'recovery';
+
 /** The log holds the claim of the highest generation that is known: until then nobody stands for election. */
 const isOfGeneration = (m: Member): boolean =>
   m.log.lastEpoch.generation >= Math.max(m.promise.generation, m.lease.record?.round?.generation ?? 0);

@@ -4,7 +4,7 @@
 import { limits, type Frame } from './frame.ts';
 import { packedBytes } from './message.ts';
 import type { Candidate, CandidateStage } from './role.ts';
-import type { SnapshotFound } from './snapshot-storing.ts';
+import type { SnapshotFound } from './snapshot.ts';
 import { newToken, type Member } from './state.ts';
 
 type Filling = Extract<CandidateStage, { kind: 'filling' }>;

@@ -5,9 +5,7 @@ import type { Change, Frame } from './frame.ts';
 import type { LeaseRecord } from './lease.ts';
 import type { LocatedEnd, Message } from './message.ts';
 import type { DiskRecord, HardState } from './hard-state.ts';
-import type { SnapshotOrigin } from './snapshot.ts';
-import type { SnapshotFound } from './snapshot-storing.ts';
-import type { ReceivedSnapshot, SnapshotGiver } from './snapshot-transfer.ts';
+import type { ReceivedSnapshot, SnapshotFound, SnapshotGiver, SnapshotOrigin } from './snapshot.ts';
 
 /** A frame and its sequence in the stream; 0 when the stream is not known to have it. */
 export interface SequencedFrame {

@@ -4,6 +4,7 @@
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
 import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
+import { isToRecover } from './eligibility.ts';
 import { unpackFrames } from './message.ts';
 import { snapshotGiver } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
@@ -89,6 +90,7 @@ function accept(m: Member, frame: Frame, seq: number): void {
 const mayFollow = (m: Member, frame: Frame): boolean => !isBelowPromise(m, frame) && compareEpochs(frame.epoch, m.log.lastEpoch) >= 0;
 
 function isBelowPromise(m: Member, frame: Frame): boolean {
+  if (isToRecover(m)) return false;
   const order = compareEpochs(frame.epoch, m.promise);
   if (order !== 0) return order < 0;
   // Only one nonce of a number can have won the votes; a frame of it is followed unless the own log already has one of that number.

@@ -2,13 +2,8 @@
 // is stored once in a while, one thing at a time, and stores what is newer, or purges the stream below what is stored. Never on the way of a write; whoever leads no more stops at once.
 // What happens to the bytes is the runtime's matter.
 import { purgeStream } from './purging.ts';
-import type { SnapshotOrigin } from './snapshot.ts';
+import type { SnapshotFound, SnapshotOrigin } from './snapshot.ts';
 import { newToken, note, type Member } from './state.ts';
-
-/** What NATS answered: `origin` of the newest snapshot that is there whole, `null` when there is none. */
-export interface SnapshotFound {
-  readonly origin: SnapshotOrigin | null;
-}
 
 /** Called after every input. */
 export function storeSnapshotWhenDue(m: Member): void {

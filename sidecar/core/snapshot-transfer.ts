@@ -3,19 +3,10 @@
 // from NATS, when no member gives one. A snapshot holds acknowledged changes only. They are in the log of every later leader (I2), so that it is safe to take what is
 // more advanced than the own log; but for what a forced start gave up: a member that gives one must be of the generation that is promised, and so must one in NATS.
 import { compareEpochs, type Position } from '../../common/position.ts';
-import { unvotedRound } from './eligibility.ts';
+import { isToRecover } from './eligibility.ts';
 import { coreLimits } from './limits.ts';
-import type { SnapshotOrigin } from './snapshot.ts';
-import type { SnapshotFound } from './snapshot-storing.ts';
+import type { ReceivedSnapshot, SnapshotFound, SnapshotGiver, SnapshotOrigin } from './snapshot.ts';
 import { clusterIdOf, hearsLeader, isMoreAdvanced, newToken, note, type Member } from './state.ts';
-
-export type SnapshotGiver = { readonly kind: 'member'; readonly pod: string } | { readonly kind: 'nats' };
-
-/** A snapshot that is on the disk, whole. */
-export interface ReceivedSnapshot {
-  readonly id: string;
-  readonly head: SnapshotOrigin;
-}
 
 /** Whom to take a snapshot from; `null` when nothing is lacking that only a snapshot can give. */
 export function snapshotGiver(m: Member): SnapshotGiver | null {
@@ -35,7 +26,7 @@ function lacksFrames(m: Member): boolean {
 
 /** Who is to recover the cluster waits for what can be had before it claims; who asks for votes has a log that is good enough or learns of a better one. */
 const takesFromNats = (m: Member): boolean =>
-  m.role.kind === 'follower' || (m.role.kind === 'candidate' && m.role.stage.kind === 'reading' && unvotedRound(m)?.claim === 'recovery');
+  m.role.kind === 'follower' || (m.role.kind === 'candidate' && m.role.stage.kind === 'reading' && isToRecover(m));
 
 /** Who has compacted what this member lacks. */
 function furtherMember(m: Member): string | null {
@@ -108,7 +99,9 @@ function helps(m: Member, { clusterId, position }: SnapshotOrigin): boolean {
 /** From NATS, where nobody speaks for it: its own position must say that it is of this cluster, and that nothing gave it up. */
 function mayCome(m: Member, origin: SnapshotOrigin): boolean {
   const { clusterId, position } = origin;
-  if (clusterId !== clusterIdOf(m) || position.epoch.generation < m.promise.generation) return false;
+  if (clusterId !== clusterIdOf(m)) return false;
+  // Who is to recover may have promised more than there is.
+  if (position.epoch.generation < m.promise.generation && !isToRecover(m)) return false;
   if (!isMoreAdvanced(position, m.log.position()) || m.log.holds(position) || !helps(m, origin)) return false;
   // A frame of a higher epoch at or before its place: the log that went on is another one.
   for (const { frame } of m.reader.orphans.values())

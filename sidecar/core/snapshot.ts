@@ -23,6 +23,20 @@ export interface SnapshotHead {
 /** Which state a snapshot holds. */
 export type SnapshotOrigin = Pick<SnapshotHead, 'clusterId' | 'position'>;
 
+/** What NATS answered: `origin` of the newest snapshot that is there whole, `null` when there is none. */
+export interface SnapshotFound {
+  readonly origin: SnapshotOrigin | null;
+}
+
+/** Whom a snapshot is taken from. */
+export type SnapshotGiver = { readonly kind: 'member'; readonly pod: string } | { readonly kind: 'nats' };
+
+/** A snapshot that is on the disk, whole. */
+export interface ReceivedSnapshot {
+  readonly id: string;
+  readonly head: SnapshotOrigin;
+}
+
 export const snapshotOriginSchema: z.ZodType<SnapshotOrigin> = z.strictObject({ clusterId: z.string().max(253), position: positionSchema });
 
 export const snapshotHeadSchema: z.ZodType<SnapshotHead> = z.strictObject({

@@ -147,7 +147,8 @@ class DiskJournal implements Journal {
   }
 
   write(step: JournalWrite): Promise<ArchivedTail | null> {
-    this.#assertScanned();
+    const isAlone = step.frames === undefined && step.truncateTo === undefined;
+    if (!isAlone || this.damage.length === 0) this.#assertScanned();
     return this.#commits.push(step);
   }
 
@@ -265,7 +266,7 @@ class DiskJournal implements Journal {
       keepTo === frames.end.index || frames.base.index === 0 || (keepTo >= frames.base.index && checkpoints.reaches(keepTo)),
       'a rewind leaves a log from which the state can be built',
     );
-    assertContinues({ index: keepTo, hash: await frames.hashAt(keepTo) }, added);
+    if (added.length > 0) assertContinues({ index: keepTo, hash: await frames.hashAt(keepTo) }, added);
     if (first?.hardState !== undefined) {
       await writeHardState(this.#disk, directory, first.hardState);
       this.#hardState = first.hardState;

@@ -17,7 +17,8 @@ const load = {
   valueBytes: Number(values['value-bytes']),
   keys: Number(values.keys),
 };
-if (!Object.values(load).every((value) => Number.isSafeInteger(value) && value > 0)) throw new Error('each option is a whole number above 0');
+if (!Object.values(load).every((value) => Number.isSafeInteger(value) && value > 0))
+  throw new Error('each option is a whole number above 0');
 
 const row = (name: string, { writes, p50Ms, p99Ms, longestMs }: CheckpointLatency['during']): string =>
   `| ${[name, String(writes), ...[p50Ms, p99Ms, longestMs].map((ms) => ms.toFixed(1))].join(' | ')} |`;

@@ -3,7 +3,7 @@
 import { emptyPosition, type Position } from '../../common/position.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { Effect, Input } from '../../sidecar/core/io.ts';
-import type { ReceivedSnapshot } from '../../sidecar/core/snapshot-transfer.ts';
+import type { ReceivedSnapshot } from '../../sidecar/core/snapshot.ts';
 import { headOf, type MemberNode } from './member-node.ts';
 
 type SnapshotEffect = Extract<Effect, { kind: 'checkpoint' | 'fetchSnapshot' | 'findSnapshot' | 'storeSnapshot' }>;

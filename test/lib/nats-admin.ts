@@ -33,6 +33,11 @@ export class NatsAdmin {
     return this.with(async (manager) => (await manager.streams.info(this.#stream)).state.messages);
   }
 
+  /** Sequence of the first message that it holds. */
+  async firstSeq(): Promise<number> {
+    return this.with(async (manager) => (await manager.streams.info(this.#stream)).state.first_seq);
+  }
+
   /** Name of the server that leads the stream; it has one when the stream is replicated. */
   async leader(): Promise<string | undefined> {
     return this.with(async (manager) => (await manager.streams.info(this.#stream)).cluster?.leader);

@@ -8,11 +8,14 @@ import { annotations, leaderLeaseName, memberPodName } from '../../common/names.
 import { parseAnnotation, waitingSchema, type MemberReport, type StartRound, type Waiting } from '../../common/report.ts';
 import { startApiServer, type ApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
+import { NatsAdmin } from './nats-admin.ts';
 import { end, freePort, launch, SidecarProcess } from './sidecar-process.ts';
 
 const cluster = 'trading';
 const namespace = 'default';
 const election = { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 };
+
+type Environment = Readonly<Record<string, string>>;
 
 export class SidecarCluster {
   readonly directory: string;
@@ -22,7 +25,7 @@ export class SidecarCluster {
   #nats: ChildProcess | null = null;
   #rounds = 0;
 
-  private constructor(directory: string, api: ApiServer, natsPort: number, ports: readonly number[]) {
+  private constructor(directory: string, api: ApiServer, natsPort: number, ports: readonly number[], env: Environment) {
     this.directory = directory;
     this.#api = api;
     this.#natsPort = natsPort;
@@ -31,16 +34,16 @@ export class SidecarCluster {
       const pod = memberPodName(cluster, at);
       return new SidecarProcess({
         ...{ cluster, namespace, pod, podUid: `uid-${pod}`, port, directory },
-        ...{ kubeconfig: api.kubeconfig, nats, election },
+        ...{ kubeconfig: api.kubeconfig, nats, election, env },
       });
     });
   }
 
-  static async create(members = 3): Promise<SidecarCluster> {
+  static async create(members = 3, env: Environment = {}): Promise<SidecarCluster> {
     const directory = await mkdtemp(join(tmpdir(), 'controlcluster-sidecars-'));
     const api = await startApiServer();
     const ports = await Promise.all(Array.from({ length: members }, freePort));
-    const made = new SidecarCluster(directory, api, await freePort(), ports);
+    const made = new SidecarCluster(directory, api, await freePort(), ports, env);
     for (const name of [leaderLeaseName(cluster), ...made.sidecars.map(({ pod }) => pod)]) {
       await made.#kubectl(['create', '-f', '-'], {
         apiVersion: 'coordination.k8s.io/v1',
@@ -58,6 +61,11 @@ export class SidecarCluster {
     const { code, stdout, stderr } = await this.#api.kubectl(args, input);
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
     return stdout;
+  }
+
+  /** A stream of NATS, as an administrator sees it. */
+  stream(name: string): NatsAdmin {
+    return new NatsAdmin(`nats://127.0.0.1:${String(this.#natsPort)}`, name);
   }
 
   async startNats({ jetStream = true } = {}): Promise<void> {
@@ -95,16 +103,19 @@ export class SidecarCluster {
   }
 
   /** As the operator does: all members wait, so a round is opened that counts their sessions. */
-  async openRound(designated: string): Promise<void> {
+  async openRound(
+    designated: string,
+    { generation = 0, claim = 'elected' }: Partial<Pick<StartRound, 'generation' | 'claim'>> = {},
+  ): Promise<void> {
     const reports = await Promise.all(this.sidecars.map(({ pod }) => this.status(pod)));
     this.#rounds += 1;
     const round: StartRound = {
       version: 1,
       number: this.#rounds,
       clusterId: reports.flatMap(({ clusterId }) => clusterId ?? [])[0] ?? 'cluster-of-the-test',
-      generation: 0,
+      generation,
       designated,
-      claim: 'elected',
+      claim,
       configuration: reports.map(({ pod, incarnation }) => ({ pod, incarnation })),
       counted: reports.map(({ pod, session }) => ({ pod, session })),
       highWaterMark: null,

@@ -51,6 +51,8 @@ export interface SidecarOptions {
   readonly kubeconfig: string;
   readonly nats: { readonly url: string; readonly replicas: number };
   readonly election: { readonly leaseDurationMs: number; readonly renewDeadlineMs: number; readonly retryPeriodMs: number };
+  /** More of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Arguments of Node.js before the program. */
   readonly nodeArgs?: readonly string[];
   /** A program with its arguments that ends in becoming the one that is named behind them. */
@@ -90,7 +92,8 @@ export class SidecarProcess {
 
   start(): void {
     if (this.isRunning) throw new Error(`${this.pod} runs already`);
-    const { cluster, namespace, pod, podUid, port, directory, kubeconfig, nats, election, nodeArgs = [], wrapper = [] } = this.#options;
+    const { cluster, namespace, pod, podUid, port, directory, kubeconfig, nats, election } = this.#options;
+    const { env = {}, nodeArgs = [], wrapper = [] } = this.#options;
     const run = join(this.dataDirectory, 'run');
     mkdirSync(run, { recursive: true });
     this.#frozen = false;
@@ -110,6 +113,7 @@ export class SidecarProcess {
       CC_RUN_DIR: run,
       CC_KUBECONFIG: kubeconfig,
       DELTA_CONFIG: directory,
+      ...env,
     });
   }
 

@@ -1,6 +1,7 @@
 // The real journal on a disk in memory, with segments so small that a few frames fill one.
 import type { Journal } from '../../sidecar/ports.ts';
 import type { Disk } from '../../sidecar/journal/disk.ts';
+import type { VolatileDisk } from './volatile-disk.ts';
 import { makeCheckpoint, type Checkpointer } from '../../sidecar/journal/checkpoint.ts';
 import { openJournal } from '../../sidecar/journal/journal.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
@@ -43,4 +44,17 @@ export async function openOn(disk: Disk, { scan = true, before, roomBytes = 0 }:
   const journal = await openJournal({ directory: journalDirectory, sha256, segmentBytes, roomBytes, disk, log, onFatal, checkpointer });
   const hashes = scan ? (await collect(journal.recovered())).map(({ frame }) => frame.hash) : [];
   return { journal, hashes, said, fatal };
+}
+
+/** A byte of each of these frames is another one. */
+export async function damageFrames(disk: VolatileDisk, indexes: readonly number[]): Promise<void> {
+  for (const name of await disk.list(logDirectory)) {
+    const path = `${logDirectory}/${name}`;
+    const bytes = Buffer.from(disk.contentOf(path));
+    for (const index of indexes) {
+      const at = bytes.indexOf(`"index":${String(index)},`);
+      if (at !== -1) bytes[at] = 0;
+    }
+    disk.replaceContent(path, bytes);
+  }
 }

@@ -91,7 +91,7 @@ export class SidecarProcess implements RunningSidecar {
     const pods = (): string[] => this.#world.order.filter((pod) => pod !== host.pod);
     // What is told is for people; the log says the same.
     const tell = (): void => undefined;
-    await repairJournal({ journal, peers, stream, pods, sha256, clock, tell, log });
+    await repairJournal({ journal, peers, stream, snapshots, pods, sha256, clock, tell, log });
     const ownPod = new SimulatedOwnPod(this.#world, host, { machine: host, life: this });
     const lease = host.kind === 'dr' ? null : this.#lease;
     const crash = (error: unknown): void => this.#defect(error);

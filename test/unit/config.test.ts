@@ -42,6 +42,7 @@ describe('configuration', () => {
       nats: { servers: ['nats://nats.controlcluster-system:4222'], replicas: 3, credentialsDirectory: null, caFile: null },
       election: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
       archive: null,
+      keeping: { segmentBytes: null, checkpointBytes: 67_108_864, upkeepMs: 120_000, retainedFrames: 10_000 },
       dataDirectory: '/var/lib/controlcluster',
       runDirectory: '/run/controlcluster',
       failoverFile: '/etc/controlcluster/failover.csv',

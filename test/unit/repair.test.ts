@@ -5,12 +5,12 @@ import type { Waiting } from '../../common/report.ts';
 import { packFrames } from '../../sidecar/core/message.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { Journal, LogStream, Peers } from '../../sidecar/ports.ts';
+import type { Journal, LogStream, Peers, SnapshotStore } from '../../sidecar/ports.ts';
 import { repairJournal } from '../../sidecar/repair.ts';
 import { fastClock } from '../lib/fast-clock.ts';
 import { collect, framesAfter, logged } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
-import { logDirectory, openOn } from '../lib/volatile-journal.ts';
+import { damageFrames, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
 const frames = framesAfter(null, 10);
 const others = framesAfter(null, 10, 'other');
@@ -20,15 +20,7 @@ beforeEach(async () => {
   const disk = new VolatileDisk();
   const whole = (await openOn(disk)).journal;
   for (const frame of frames) await whole.write({ frames: logged([frame]) });
-  for (const name of await disk.list(logDirectory)) {
-    const path = `${logDirectory}/${name}`;
-    const bytes = Buffer.from(disk.contentOf(path));
-    for (const index of [4, 5]) {
-      const at = bytes.indexOf(`"index":${String(index)},`);
-      if (at !== -1) bytes[at] = 0;
-    }
-    disk.replaceContent(path, bytes);
-  }
+  await damageFrames(disk, [4, 5]);
   journal = (await openOn(disk, { scan: false })).journal;
   expect(journal.damage).toEqual([{ fromIndex: 4, toIndex: 5, hash: frames[4]?.hash, found: expect.stringContaining(logDirectory) }]);
 });
@@ -74,6 +66,12 @@ function busyStream(...readings: (readonly Frame[])[]): LogStream {
 }
 
 const told: Omit<Waiting, 'podUid'>[] = [];
+const noSnapshots: SnapshotStore = {
+  put: () => Promise.reject(new Error('not asked')),
+  latest: () => Promise.resolve(null),
+  read: () => Promise.resolve(null),
+};
+
 async function repair(peers: Peers, stream: LogStream): Promise<string[]> {
   told.length = 0;
   const said: string[] = [];
@@ -83,6 +81,7 @@ async function repair(peers: Peers, stream: LogStream): Promise<string[]> {
     journal,
     peers,
     stream,
+    snapshots: noSnapshots,
     pods,
     sha256,
     clock: fastClock(100),

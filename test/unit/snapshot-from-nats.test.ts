@@ -66,6 +66,30 @@ describe('a cluster that lost every volume, and whose stream no longer begins wi
   });
 });
 
+describe('a member that is to recover the cluster, and had promised the generation of an earlier attempt', () => {
+  test.each([
+    ['a snapshot in NATS and the stream', true],
+    ['the stream alone, however long it is', false],
+  ])('takes over what is in %s (I2)', (_, isPurged) => {
+    const world = purged();
+    if (!isPurged) world.purgedSeq = 0;
+    const mark = markOf(world.stream.flat().at(-1) as Frame);
+    loseAllDisks(world);
+    // Who was to recover it dies before it has.
+    world.crash('m-1');
+    world.openRound('m-1', mark, { generation: 1, claim: 'recovery', configuration: world.disks() });
+    world.run(1500);
+    expect(world.member('m-0').promise.generation).toBe(1);
+    world.start('m-1');
+    world.run(1500);
+    // As if the stream had more than can be set aside.
+    world.member('m-0').reader.orphans.clear();
+    world.openRound('m-0', mark, { generation: 2, claim: 'recovery', configuration: world.disks() });
+    world.until('m-0 leads', () => world.leader() === 'm-0', 40_000);
+    expect(world.member('m-0').log.holds(mark)).toBe(true);
+  });
+});
+
 describe('a snapshot in NATS', () => {
   test('that a forced start gave up is not taken, when the stream tells of it (I2)', () => {
     const world = purged();
