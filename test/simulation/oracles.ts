@@ -197,9 +197,11 @@ export class Oracles {
     }
   }
 
-  /** It has not followed the last forced start yet. */
+  /** It has not followed the last forced start yet, or that one has not opened: what it gave up is not known. */
   #isOvertaken(pod: string): boolean {
-    return (this.#generations.get(pod) ?? 0) < this.losses.forcedGeneration;
+    const { forcedGeneration } = this.losses;
+    const opened = Math.max(0, ...this.#leaderships.map(({ claim }) => claim.epoch.generation));
+    return Math.min(opened, this.#generations.get(pod) ?? 0) < forcedGeneration;
   }
 
   #holdersOf(hash: string): string {
