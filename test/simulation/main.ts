@@ -8,6 +8,7 @@ import { shrink } from './shrink.ts';
 import { simulate, type RunResult } from './simulation.ts';
 import type { SwarmChanges } from './swarm.ts';
 import { shortTimeline } from './timeline.ts';
+import { unlisted, unreached } from './transitions.ts';
 
 const usage = `npm run simulate -- --seeds N [--from S] [--minutes M] [--jobs J] [--counts]
 npm run simulate -- --seed X [--trace] [--shrink] [--changes JSON]
@@ -76,7 +77,11 @@ async function runMany(): Promise<number> {
   const total = await runCrew({ from, seeds, jobs, mutant: null, changes, limitMs, onProgress: progress(sinceMs) });
   const seconds = (performance.now() - sinceMs) / 1000;
   const cpuSeconds = process.cpuUsage().user / 1e6;
-  if (values.counts) for (const [what, times] of [...total.counts].sort()) console.log(`${what.padEnd(70)} ${String(times)}`);
+  if (values.counts) {
+    for (const [what, times] of [...total.counts].sort()) console.log(`${what.padEnd(70)} ${String(times)}`);
+    for (const name of unreached(total.counts)) console.log(`not reached   ${name}`);
+    for (const name of unlisted(total.counts)) console.log(`not listed    ${name}`);
+  }
   for (const { seed, violation } of total.failures)
     console.log(`seed ${String(seed)}: ${violation.invariant} after ${(violation.atMs / 1000).toFixed(1)} s: ${violation.message}`);
   const rates = `${ratesOf(total, seconds)} a second, ${ratesOf(total, cpuSeconds)} a second of one core`;

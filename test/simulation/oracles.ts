@@ -138,7 +138,9 @@ export class Oracles {
     if (durability === 'Leader') return;
     const isBelowClaim = (each: Frame): boolean =>
       this.#leaderships.some(({ claim }) => this.book.ancestor(claim.hash, each.index) === each);
-    const frame = frames.find((each) => this.#isHeldByMajority(each.hash) || isBelowClaim(each));
+    const held = frames.filter((each) => this.#isHeldByMajority(each.hash) || isBelowClaim(each));
+    // The same UID of what was given up was on a majority of the disks once, too.
+    const frame = held.find((each) => !this.losses.excuse(each)) ?? held[0];
     if (frame === undefined) {
       complain('I2', `${evidence} and not on the disks of a majority: ${frames.map(({ hash }) => this.#holdersOf(hash)).join(', ')}`);
       return;
@@ -200,9 +202,11 @@ export class Oracles {
     }
   }
 
-  /** It has not followed the last forced start yet. */
+  /** It has not followed the last forced start yet, or that one has not opened: what it gave up is not known. */
   #isOvertaken(pod: string): boolean {
-    return (this.#generations.get(pod) ?? 0) < this.losses.forcedGeneration;
+    const { forcedGeneration } = this.losses;
+    const opened = Math.max(0, ...this.#leaderships.map(({ claim }) => claim.epoch.generation));
+    return Math.min(opened, this.#generations.get(pod) ?? 0) < forcedGeneration;
   }
 
   #holdersOf(hash: string): string {

@@ -13,7 +13,9 @@ import { Runtime } from '../../sidecar/runtime.ts';
 import { dataDirectory } from './disk-record.ts';
 import { SimulatedLease, SimulatedOwnPod } from './simulated-lease.ts';
 import { SimulatedPeers } from './simulated-peers.ts';
+import { watchStates } from './state-watch.ts';
 import { StreamClient } from './stream-client.ts';
+import { transitionName } from './transitions.ts';
 import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
@@ -65,7 +67,9 @@ export class SidecarProcess implements RunningSidecar {
   notePhase({ phase, reason = '' }: MemberReport): void {
     const next = reason === '' ? phase : `${phase}(${reason})`;
     if (next === this.#phase) return;
-    count(this.#world, `phase: ${this.#phase} -> ${next}`);
+    const [before] = this.#phase.split('(', 1);
+    if (before !== undefined && before !== phase) count(this.#world, transitionName('phase', before, phase));
+    count(this.#world, `shown: ${this.#phase} -> ${next}`);
     this.#phase = next;
   }
 
@@ -109,6 +113,7 @@ export class SidecarProcess implements RunningSidecar {
       sha256,
     };
     this.#runtime = await Runtime.create({ journal, stream, snapshots, peers, lease, ownPod, clock, crash, log }, { member, ...options });
+    watchStates(this.#runtime, (aspect, from, to) => count(this.#world, transitionName(aspect, from, to)));
     this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, log });
     this.control.onChange(() => this.#watchGate());
     this.#followOrder([]);

@@ -40,6 +40,7 @@ export const faultKinds = [
   'membersChange',
   'rollout',
   'forceStart',
+  'forcedAlone',
   'discardLocal',
   'statusConflict',
 ] as const;
@@ -69,7 +70,8 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['rollout', 'membersChange'],
   ['rollout', 'kill'],
   ['forceStart', 'allDown', 'leaseGiven', 'streamLosesEnd'],
-  ['discardLocal', 'forceStart', 'partition'],
+  ['discardLocal', 'forcedAlone', 'partition'],
+  ['forcedAlone', 'kill', 'discardLocal'],
   ['bitFlip', 'kill', 'leaseGiven'],
   ['bitFlip', 'powerLoss', 'streamLosesEnd'],
   ['volumesLost', 'leaseGiven', 'diskReplaced'],
