@@ -4,7 +4,8 @@ import { sameEpoch } from '../../common/position.ts';
 import { decideJoin } from './join.ts';
 import { coreLimits } from './limits.ts';
 import type { LocatedEnd, Message } from './message.ts';
-import { rewindFloor, rewindTo } from './reader.ts';
+import { rewindTo } from './reader.ts';
+import { rewindFloor } from './set-aside.ts';
 import { newToken, note, type Join, type Member } from './state.ts';
 
 /** A volume of another cluster is in the place of the sender's, or of the own. Nothing that is said across counts; who starts here is blocked. */

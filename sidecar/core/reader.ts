@@ -6,6 +6,7 @@ import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
 import { isToRecover } from './eligibility.ts';
 import { unpackFrames } from './message.ts';
+import { chainTo, setAside } from './set-aside.ts';
 import { snapshotGiver } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
 
@@ -99,68 +100,12 @@ function isBelowPromise(m: Member, frame: Frame): boolean {
 
 const endOf = (frame: Frame): Position => ({ epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash });
 
-function setAside(m: Member, frame: Frame, seq: number): void {
-  const { reader } = m;
-  const known = reader.orphans.get(frame.hash);
-  if (known !== undefined) {
-    known.seq ||= seq;
-    return;
-  }
-  reader.orphans.set(frame.hash, { frame, seq });
-  reader.orphanBytes += frame.bytes.length;
-  for (const [hash, { frame: oldest }] of reader.orphans) {
-    if (reader.orphans.size <= coreLimits.orphanFrames && reader.orphanBytes <= coreLimits.orphanBytes) break;
-    reader.orphans.delete(hash);
-    reader.orphanBytes -= oldest.bytes.length;
-  }
-}
-
 /** Wants the log that ends at `target`: from what was set aside, else frame by frame from the peers. */
 export function seek(m: Member, target: Position): void {
   m.reader.target = target;
   m.reader.fetchTries = 0;
   m.reader.fetchCursor = 0;
   assemble(m);
-}
-
-type Chain =
-  | { readonly kind: 'whole'; readonly fork: number; readonly frames: { frame: Frame; seq: number }[] }
-  | { readonly kind: 'lacks'; readonly index: number }
-  /** It parts from the own log below where that may be rewound to. */
-  | { readonly kind: 'partedBelowBase' };
-
-/** Below it no state can be built again: a log that is compacted needs a checkpoint to begin from. */
-export const rewindFloor = (m: Member): number => (m.log.baseIndex === 0 ? 0 : Math.max(m.log.baseIndex, m.checkpoint.index));
-
-/** Walks back from `end` to the own log through what was set aside. */
-function chainTo(m: Member, end: Position): Chain {
-  const floor = rewindFloor(m);
-  const frames: { frame: Frame; seq: number }[] = [];
-  let { index, hash } = end;
-  while (!m.log.contains(index, hash)) {
-    if (index <= floor) return { kind: 'partedBelowBase' };
-    const found = m.reader.orphans.get(hash);
-    if (found === undefined || index === 0) return { kind: 'lacks', index };
-    frames.unshift(found);
-    index -= 1;
-    hash = found.frame.prevHash;
-  }
-  // A frame may name a place or a UID that is not its own: its hash is right, and no log can hold it.
-  let { uid } = m.log.position(index);
-  for (const [at, { frame }] of frames.entries()) {
-    if (frame.index !== index + 1 + at || frame.firstUid !== uid + 1) {
-      drop(m, frame);
-      return { kind: 'lacks', index: frame.index };
-    }
-    uid = lastUid(frame);
-  }
-  return index < Math.min(floor, m.log.length) ? { kind: 'partedBelowBase' } : { kind: 'whole', fork: index, frames };
-}
-
-function drop(m: Member, frame: Frame): void {
-  note(m, 'error', 'a frame does not follow from the one before it', { index: frame.index, uid: frame.firstUid });
-  m.reader.orphans.delete(frame.hash);
-  m.reader.orphanBytes -= frame.bytes.length;
 }
 
 /** Takes the target over when it is whole; otherwise asks for what is missing. */
