@@ -50,14 +50,14 @@ describe('a checkpoint thread', () => {
     expect([said, fatal]).toEqual([[], []]);
   });
 
-  test('that finds a damaged frame refuses, and leaves nothing', async () => {
+  test('that finds a damaged frame refuses, leaves nothing, and ends the process', async () => {
     const opened = await open();
     await opened.write({ frames: logged(frames.slice(0, 20)) });
     const [segment = ''] = await readdir(join(directory, 'log'));
     await writeFile(join(directory, 'log', segment), Buffer.alloc(200), { flag: 'r+' });
     await expect(opened.makeCheckpoint(20)).rejects.toMatchObject({ code: 'journal_corrupt' });
     expect(await checkpointFiles()).toEqual([]);
-    expect(fatal).toEqual([]);
+    expect(fatal).toMatchObject([{ code: 'journal_corrupt' }]);
   });
 
   test('that breaks is logged and refused, leaves nothing, and does not end the process', async () => {

@@ -46,6 +46,20 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
+/** With these, about 3 runs of 10,000 do not come to rest yet (docs/adr/0012-simulation.md): `npm test` draws its new seeds without them. */
+export const faultsOnTrial: readonly FaultKind[] = [
+  'streamPurged',
+  'bitFlip',
+  'volumesLost',
+  'allLost',
+  'membersChange',
+  'rollout',
+  'forceStart',
+  'forcedAlone',
+  'discardLocal',
+  'statusConflict',
+];
+
 /** Each of them ends a leadership sooner or later: without one a run shows little. */
 const unsettling: readonly FaultKind[] = ['kill', 'powerLoss', 'allDown', 'stop', 'pause', 'natsCut', 'partition', 'leaseGiven'];
 
