@@ -6,7 +6,7 @@ import { runCommand } from '../command.ts';
 import { simulate } from './simulation.ts';
 import { faultsOnTrial, type SwarmChanges } from './swarm.ts';
 
-const newSeeds = 20_000;
+const newSeeds = 10_000;
 const dayMs = 86_400_000;
 const seedsOfADay = 1_000_000;
 
