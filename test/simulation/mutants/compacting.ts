@@ -54,7 +54,7 @@ export const compactingMutants: readonly Mutant[] = [
   },
   {
     name: 'rewinds below where a state can be built from',
-    file: `${core}/reader.ts`,
+    file: `${core}/set-aside.ts`,
     find: '(m.log.baseIndex === 0 ? 0 : Math.max(m.log.baseIndex, m.checkpoint.index))',
     replace: '(m.log.baseIndex * 0)',
     targeted: {

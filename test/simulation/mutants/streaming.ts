@@ -48,7 +48,6 @@ export const streamingMutants: readonly Mutant[] = [
     file: consumer,
     find: "if (sign.consumerSeq !== this.#consumerSeq + 1) return this.#end('lost');",
     replace: '',
-    targeted: { file: faults, title: 'when its own sequence tells a fault (deliveryLost): each frame once and in order' },
   },
   {
     name: 'passes over a purge without a word',
@@ -62,11 +61,6 @@ export const streamingMutants: readonly Mutant[] = [
     file: reader,
     find: 'if (seq === place.seq && place.is?.(message) === true) return;',
     replace: 'if (seq === place.seq) return;',
-    targeted: {
-      file: 'conformance/stream-gaps.test.ts',
-      title:
-        'the same frame behind others, under its sequence again, is not taken for what was read, by a reader with a consumer that ends with it (I2)',
-    },
   },
   {
     name: 'does not look at its place while nothing comes',
