@@ -17,7 +17,7 @@ describe('one frame is under way (decision 1)', () => {
     const world = new SimStreamWorld();
     const stream = world.open();
     const outcome = stream.publish(first, 0, never);
-    await expect(stream.publish(second, 1, never)).rejects.toThrow('under way');
+    await expect(world.clock.get(stream.publish(second, 1, never))).rejects.toThrow('under way');
     expect(await world.clock.get(outcome)).toEqual({ kind: 'stored', seq: 1 });
     await world.publish(stream, [second], 1);
   });

@@ -83,6 +83,15 @@ describe('each sequence is checked (decision 5)', () => {
     expect(reader.events).toContainEqual({ kind: 'purged', firstSeq: 2 });
   });
 
+  test('another message at the place where a reader begins is told, and all is read again', async () => {
+    const world = new SimStreamWorld();
+    const stream = world.open();
+    await world.publish(stream, [first, second, third]);
+    const reader = world.read(stream, 2, rival.hash);
+    await world.clock.until(() => reader.seqs.length === 3, 2000);
+    expect([reader.seqs, reader.kinds.filter((kind) => kind === 'restarted')]).toEqual([[1, 2, 3], ['restarted']]);
+  });
+
   test('a reader from the first message is told that it is not the first there was', async () => {
     const world = new SimStreamWorld();
     const stream = world.open();

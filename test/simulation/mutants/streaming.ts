@@ -62,10 +62,7 @@ export const streamingMutants: readonly Mutant[] = [
     file: reader,
     find: 'if (seq === place.seq && place.is?.(bytes) === true) return;',
     replace: 'if (seq === place.seq) return;',
-    targeted: {
-      file: 'conformance/stream.test.ts',
-      title: 'a log stream on a simulated server is read again from the first message by a reader with another hash',
-    },
+    targeted: { file: gaps, title: 'another message at the place where a reader begins is told, and all is read again' },
   },
   {
     name: 'does not look at its place while nothing comes',
