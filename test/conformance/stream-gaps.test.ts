@@ -140,6 +140,20 @@ describe('each sequence is checked (decision 5)', () => {
       expect(reader.text(2)).toBe(textOf(rival));
     },
   );
+
+  test('another message at the place is found before what follows it is read (I2)', async () => {
+    const world = new SimStreamWorld();
+    const stream = world.open();
+    const reader = world.read(stream);
+    await world.publish(stream, [first, second, third]);
+    await world.clock.until(() => reader.seqs.length === 3);
+    world.server.loseEnd(1);
+    await world.publish(world.open(), [rival, third, ...framesAfter(third, 1)], 1);
+    await world.clock.until(() => reader.seqs.includes(4), 4000);
+    expect(reader.kinds).toContain('restarted');
+    await world.clock.until(() => reader.seqs.length === 4);
+    expect(reader.text(2)).toBe(textOf(rival));
+  });
 });
 
 describe('a purge gives up no more than it should (decision 6)', () => {

@@ -21,12 +21,37 @@ export const countingMutants: readonly Mutant[] = [
     file: `${core}/quorum.ts`,
     find: '.filter(({ promise }) => sameEpoch(promise, epoch))',
     replace: '',
-    also: {
-      file: `${core}/member.ts`,
-      find: 'if (compareEpochs(report.promise, m.role.epoch) > 0)',
-      replace: 'if (compareEpochs(report.promise, m.role.epoch) > 1e9)',
-    },
+    also: [
+      {
+        file: `${core}/member.ts`,
+        find: 'if (compareEpochs(report.promise, m.role.epoch) > 0)',
+        replace: 'if (compareEpochs(report.promise, m.role.epoch) > 1e9)',
+      },
+    ],
     targeted: { file: 'unit/acknowledgement.test.ts', title: 'counts no report under a promise below its own (I3)' },
+    because: 'who has promised more follows no frame of this leader; only with that rule gone too an acknowledged change is lost',
+  },
+  {
+    name: 'acknowledges by who has promised another epoch: follows, counts, and leads on',
+    file: `${core}/quorum.ts`,
+    find: '.filter(({ promise }) => sameEpoch(promise, epoch))',
+    replace: '',
+    also: [
+      {
+        file: `${core}/member.ts`,
+        find: 'if (compareEpochs(report.promise, m.role.epoch) > 0)',
+        replace: 'if (compareEpochs(report.promise, m.role.epoch) > 1e9)',
+      },
+      {
+        file: `${core}/reader.ts`,
+        find: '!isBelowPromise(m, frame) && compareEpochs(frame.epoch',
+        replace: 'compareEpochs(frame.epoch',
+      },
+    ],
+    targeted: {
+      file: 'unit/member-votes.test.ts',
+      title: 'a leader acknowledges nothing with a member that has voted for another, who would lead without it (I2)',
+    },
   },
   {
     name: 'counts a parted log by its length',
@@ -47,7 +72,10 @@ export const countingMutants: readonly Mutant[] = [
     file: 'common/position.ts',
     find: 'return compareEpochs(a.epoch, b.epoch) || a.uid - b.uid ||',
     replace: 'return a.uid - b.uid || compareEpochs(a.epoch, b.epoch) ||',
-    targeted: { file: 'unit/position.test.ts', title: 'positions are ordered by their fields, the first that differs decides' },
+    targeted: {
+      file: 'unit/member-votes.test.ts',
+      title: 'a candidate with more changes of an older epoch does not lead with them in the place of newer ones (I2)',
+    },
   },
   {
     name: 'opens without a majority for its claim',

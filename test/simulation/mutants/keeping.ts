@@ -12,7 +12,7 @@ export const keepingMutants: readonly Mutant[] = [
     replace: 'frame.index > 0;',
     targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
     because:
-      'what a member reports carries its promise, so that nothing is counted wrongly; without the rule it appends, and archives again, what the coming claim does not hold',
+      'a leader that hears of the higher promise stops, and counts no report under it; only with both of these rules gone too an acknowledged change is lost',
   },
   {
     name: 'follows frames below its promise',
@@ -21,7 +21,7 @@ export const keepingMutants: readonly Mutant[] = [
     replace: 'compareEpochs(frame.epoch',
     targeted: { file: 'unit/reading.test.ts', title: 'takes no frame of an epoch below its promise, though it continues its log (I3)' },
     because:
-      'what a member reports carries its promise, so that nothing is counted wrongly; without the rule it appends, and archives again, what the coming claim does not hold',
+      'a leader that hears of the higher promise stops, and counts no report under it; only with both of these rules gone too an acknowledged change is lost',
   },
   {
     name: 'follows two claims of one number in turn',

@@ -14,8 +14,8 @@ export interface Edit {
 export interface Mutant extends Edit {
   /** What the program does wrong. */
   readonly name: string;
-  /** Two rules that stand in for each other are taken away together; each in another file. */
-  readonly also?: Edit;
+  /** Rules that stand in for each other are taken away together; each in another file. */
+  readonly also?: readonly Edit[];
   /** Where it is looked for, when that is not everywhere: a situation that a whole run would meet more rarely. */
   readonly where?: SwarmChanges;
   /** A test that passes, and fails with the bug: a targeted schedule, for what the random search does not find or finds late. */
@@ -43,10 +43,11 @@ export function planted({ file, find, replace }: Edit): string {
   return before + replace + after;
 }
 
+export const editsOf = (mutant: Mutant): readonly Edit[] => [mutant, ...(mutant.also ?? [])];
+
 /** The sources with the bug, by the URL of their file. */
 export function plantedSources(mutant: Mutant): ReadonlyMap<string, string> {
-  const edits = mutant.also === undefined ? [mutant] : [mutant, mutant.also];
-  return new Map(edits.map((edit) => [new URL(edit.file, root).href, planted(edit)]));
+  return new Map(editsOf(mutant).map((edit) => [new URL(edit.file, root).href, planted(edit)]));
 }
 
 /** From now on this thread loads the file with the bug. It must not have been loaded before. */

@@ -3,11 +3,11 @@
 import { expect, test } from '@jest/globals';
 import { runCommand } from '../../command.ts';
 import { mutants } from './catalogue.ts';
-import { planted } from './mutant.ts';
+import { editsOf, planted } from './mutant.ts';
 import { runWithBug } from './targeted.ts';
 
 test.each(mutants)('$name: its text stands in $file once', (mutant) => {
-  for (const edit of [mutant, mutant.also ?? mutant]) expect(planted(edit)).toContain(edit.replace);
+  for (const edit of editsOf(mutant)) expect(planted(edit)).toContain(edit.replace);
 });
 
 test('have names of their own', () => {

@@ -48,6 +48,7 @@ export const streamingMutants: readonly Mutant[] = [
     file: consumer,
     find: "if (sign.consumerSeq !== this.#consumerSeq + 1) return this.#end('lost');",
     replace: '',
+    targeted: { file: faults, title: 'when its own sequence tells a fault (deliveryLost): each frame once and in order' },
   },
   {
     name: 'passes over a purge without a word',
@@ -61,6 +62,7 @@ export const streamingMutants: readonly Mutant[] = [
     file: reader,
     find: 'if (seq === place.seq && place.is?.(message) === true) return;',
     replace: 'if (seq === place.seq) return;',
+    targeted: { file: gaps, title: 'another message at the place is found before what follows it is read (I2)' },
   },
   {
     name: 'does not look at its place while nothing comes',
