@@ -33,10 +33,14 @@ export const isVoter = (m: Member): boolean =>
     voters.some(({ pod, incarnation }) => pod === m.config.pod && incarnation === m.hardState.incarnation),
   );
 
-/** Its word counts: it is named in failover.csv, counts still, or will when the claim of the open round is there. */
-export const isKnown = (m: Member, name: string): boolean =>
-  m.order.includes(name) ||
-  [...activeConfigurations(m), m.lease.record?.round?.configuration ?? []].some((voters) => voters.some(({ pod }) => pod === name));
+/** Those whose word counts: they are named in failover.csv, count still, or will when the claim of the open round is there. */
+export const knownMembers = (m: Member): Set<string> =>
+  new Set([
+    ...m.order,
+    ...[...activeConfigurations(m), m.lease.record?.round?.configuration ?? []].flatMap((voters) => voters.map(({ pod }) => pod)),
+  ]);
+
+export const isKnown = (m: Member, name: string): boolean => knownMembers(m).has(name);
 
 /** Members, this one included, that report this very promise. */
 export function standingsUnder(m: Member, epoch: Epoch): Standing[] {

@@ -6,6 +6,7 @@ import { decodeFrame, lastUid, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
 import { isToRecover } from './eligibility.ts';
 import { unpackFrames } from './message.ts';
+import { knownMembers } from './quorum.ts';
 import { chainTo, setAside } from './set-aside.ts';
 import { snapshotGiver } from './snapshot-transfer.ts';
 import { acknowledge, clusterIdOf, isMoreAdvanced, newToken, note, persist, sawEpoch, type Member } from './state.ts';
@@ -145,9 +146,7 @@ function fetchMissing(m: Member, lacking: number): void {
   const { reader } = m;
   // The journal sets the pace: no more is asked for before it has what came.
   if (snapshotGiver(m) !== null || reader.fetch !== null || m.persisting.size > 0 || m.now.nowMs < reader.fetchAtMs) return;
-  const sources = m.order.filter((pod) => pod !== m.config.pod);
-  const leader = m.leader?.pod;
-  if (leader !== undefined && leader !== m.config.pod) sources.unshift(leader);
+  const sources = fetchSources(m);
   const peer = sources[reader.fetchTries % Math.max(sources.length, 1)];
   if (peer === undefined) {
     // There is nobody to ask; what the stream still brings is looked at as it comes.
@@ -157,6 +156,14 @@ function fetchMissing(m: Member, lacking: number): void {
   const fromIndex = Math.max(1, reader.fetchCursor > begin && reader.fetchCursor <= lacking ? reader.fetchCursor : begin);
   reader.fetch = { token: newToken(m), peer, fromIndex };
   m.effects.push({ kind: 'fetch', token: reader.fetch.token, from: peer, fromIndex });
+}
+
+/** The leader first. Who counts still is asked too when failover.csv no longer names it: it may be the only one that has the frames. */
+function fetchSources(m: Member): string[] {
+  const sources = new Set(m.leader === null ? [] : [m.leader.pod]);
+  for (const pod of knownMembers(m)) sources.add(pod);
+  sources.delete(m.config.pod);
+  return [...sources];
 }
 
 function giveUpTarget(reader: Member['reader']): void {
@@ -184,7 +191,7 @@ export function onFetched(m: Member, token: number, packed: readonly Uint8Array[
     // This peer has nothing that helps: the next one, after all of them a pause, and after some rounds nobody.
     reader.fetchTries += 1;
     reader.fetchCursor = 0;
-    const peers = Math.max(m.order.length, 1);
+    const peers = Math.max(fetchSources(m).length, 1);
     if (reader.fetchTries % peers === 0) reader.fetchAtMs = m.now.nowMs + coreLimits.fetchRetryMs;
     if (reader.fetchTries >= coreLimits.fetchRounds * peers) giveUpTarget(reader);
   }

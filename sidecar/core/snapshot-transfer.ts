@@ -83,10 +83,22 @@ export function onSnapshotFetched(m: Member, token: number, received: ReceivedSn
   m.transfer.notBeforeMs = m.now.nowMs + coreLimits.fetchRetryMs;
   const giver = snapshotGiver(m);
   m.transfer.memberFailed = received === null && giver?.kind === 'member';
-  if (received === null || m.reloading || giver === null || !helps(m, received.head)) return;
+  if (received === null || m.reloading || giver === null) return;
+  if (!helps(m, received.head)) return seekUnsupplied(m);
   if (giver.kind === 'nats' && !mayCome(m, received.head)) return;
   m.reloading = true;
   m.effects.push({ kind: 'installSnapshot', id: received.id });
+}
+
+/** What is lacking lies beyond the snapshot: it is frames that are needed, from who could not give them before. */
+function seekUnsupplied(m: Member): void {
+  const { reader } = m;
+  if (reader.target === null && reader.unsupplied !== null) {
+    reader.target = reader.unsupplied;
+    reader.fetchTries = 0;
+    reader.fetchCursor = 0;
+  }
+  reader.unsupplied = null;
 }
 
 function helps(m: Member, { clusterId, position }: SnapshotOrigin): boolean {
