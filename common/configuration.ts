@@ -15,3 +15,7 @@ export const configurationSchema = z
   .max(7)
   .refine((voters) => new Set(voters.map(({ pod }) => pod)).size === voters.length, { message: 'names a pod twice' });
 export type Configuration = readonly Voter[];
+
+/** The same disks count. */
+export const sameVoters = (a: Configuration, b: Configuration): boolean =>
+  a.length === b.length && a.every(({ pod, incarnation }, at) => b[at]?.pod === pod && b[at].incarnation === incarnation);

@@ -1,5 +1,5 @@
 // Counting by disks (ADR 10): which configurations are active, who stands under a promise, and what a majority of each of them has reached.
-import type { Configuration, Voter } from '../../common/configuration.ts';
+import { sameVoters, type Configuration, type Voter } from '../../common/configuration.ts';
 import { sameEpoch, type Epoch } from '../../common/position.ts';
 import type { Member } from './state.ts';
 
@@ -23,9 +23,12 @@ function activeConfigurations(m: Member, acknowledgedIndex: number = m.acknowled
   return founding === undefined || founding === null ? [] : [founding];
 }
 
-/** Those that a process finds active that starts with this log and knows no more than it says. A log names no more than a few that are not acknowledged. */
-export const configurationsInLog = (m: Member): Voter[][] =>
-  m.log.length === 0 ? [] : activeConfigurations(m, m.log.confirmedIndex).map((voters) => [...voters]);
+/** Those that a process finds active that starts with this log and knows no more than it says, each once. A log names no more than a few that are not acknowledged. */
+export function configurationsInLog(m: Member): Voter[][] {
+  if (m.log.length === 0) return [];
+  const active = activeConfigurations(m, m.log.confirmedIndex);
+  return active.filter((voters, at) => at === 0 || !sameVoters(voters, active[at - 1] ?? [])).map((voters) => [...voters]);
+}
 
 export const isVoter = (m: Member): boolean =>
   m.disk === 'registered' &&

@@ -1,6 +1,6 @@
 // Changing who counts, one step at a time (ADR 10): a member with another disk takes its old place, new members come in, surplus ones go.
 // Only a leader asks, and only when the step before is acknowledged. It does not commit anything: that is counted like every other frame.
-import type { Configuration } from '../../common/configuration.ts';
+import { sameVoters, type Configuration } from '../../common/configuration.ts';
 import { sameEpoch } from '../../common/position.ts';
 import { coreLimits } from './limits.ts';
 import type { Leader } from './role.ts';
@@ -24,8 +24,14 @@ export function nextConfiguration(m: Member, leader: Leader): Configuration | nu
       ? [...voters, { pod, incarnation }]
       : voters.map((voter) => (voter === known ? { pod, incarnation } : voter));
   }
-  // Named as acknowledged by a frame after it, the step is known to whoever starts with the log alone, the member that is gone or not.
-  return without ?? (!current.replaces && current.index > m.log.confirmedIndex && leader.queue.length === 0 ? voters : null);
+  return without ?? (leader.queue.length === 0 && isUnknownToLog(m) ? voters : null);
+}
+
+/** Named as acknowledged by a frame after it, the step is known to whoever starts with the log alone, the member that is gone or not. Once more is enough. */
+function isUnknownToLog({ log }: Member): boolean {
+  const [before, current] = log.configurations.slice(-2);
+  if (before === undefined || current === undefined || current.replaces || current.index <= log.confirmedIndex) return false;
+  return !sameVoters(before.voters, current.voters);
 }
 
 /** The disk of a member that lives and has caught up under this leader's promise; `null` when it has not. */

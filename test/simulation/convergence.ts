@@ -51,7 +51,7 @@ export function isEqual(world: World): boolean {
 export function isStreamWhole(world: World): boolean {
   const { hosts, swarm } = world;
   // What a person purged is missed by nobody before the next claim.
-  if (!swarm.judgesStream || swarm.faults.includes('streamPurged')) return true;
+  if (swarm.faults.includes('streamPurged')) return true;
   const leader = hosts.find(({ process }) => process?.phase === 'Leading');
   const { hash = '' } = leader?.process?.control?.report().position ?? {};
   return streamHolds(world, hash, (each) => leader?.record.holds(each) !== true);

@@ -46,20 +46,6 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** With these, about 3 runs of 10,000 do not come to rest yet (docs/adr/0012-simulation.md): `npm test` draws its new seeds without them. */
-export const faultsOnTrial: readonly FaultKind[] = [
-  'streamPurged',
-  'bitFlip',
-  'volumesLost',
-  'allLost',
-  'membersChange',
-  'rollout',
-  'forceStart',
-  'forcedAlone',
-  'discardLocal',
-  'statusConflict',
-];
-
 /** Each of them ends a leadership sooner or later: without one a run shows little. */
 const unsettling: readonly FaultKind[] = ['kill', 'powerLoss', 'allDown', 'stop', 'pause', 'natsCut', 'partition', 'leaseGiven'];
 
@@ -132,8 +118,6 @@ export interface Swarm {
   /** Faults that take a member out wait while no more than a majority is left. */
   readonly keepsMajority: boolean;
   readonly faultPhaseMs: number;
-  /** In the end the stream must hold all that the leader has. */
-  readonly judgesStream: boolean;
 }
 
 /** What a caller wants otherwise than the seed says. */
@@ -145,8 +129,6 @@ export interface SwarmChanges {
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
-  /** Off unless asked for: since the stream is purged, some 1 run of 3,000 ends with frames that are neither in it nor in a snapshot, until the next claim. */
-  readonly judgesStream?: boolean;
 }
 
 /** The defaults, and those of who wants to wait less: then more happens in a run. */
@@ -192,7 +174,6 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     calmStart: chance.happens(0.75),
     keepsMajority: chance.happens(0.6),
     faultPhaseMs: chance.pick([1000, 2000, 4000, 8000]),
-    judgesStream: false,
   };
   return changed(drawn, changes);
 }
@@ -204,10 +185,7 @@ function drawFaults(chance: Chance): FaultKind[] {
   return [...new Set(drawn)];
 }
 
-function changed(
-  drawn: Swarm,
-  { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork, judgesStream = false }: SwarmChanges,
-): Swarm {
+function changed(drawn: Swarm, { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork }: SwarmChanges): Swarm {
   const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind));
   const calm =
     calmNetwork === true
@@ -223,6 +201,5 @@ function changed(
     skipped,
     faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs,
     clients: clients ?? drawn.clients,
-    judgesStream,
   };
 }

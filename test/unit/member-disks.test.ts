@@ -135,6 +135,19 @@ describe('the configuration', () => {
     expect([...sizes].sort()).toEqual(Array.from({ length: Math.abs(to - from) + 1 }, (_, at) => Math.min(from, to) + at));
   });
 
+  test('is written twice, so that the log alone tells it, and then nothing more while nobody writes', () => {
+    const world = running();
+    world.node('m-2').loseDisk();
+    world.start('m-2');
+    const current = () => voters(world, 'm-0').map((voter) => voter.incarnation);
+    world.until('the new disk counts', () => current().includes(incarnation(world, 'm-2')));
+    world.run(2000);
+    const { length } = world.member('m-0').log;
+    world.run(20_000);
+    expect(world.member('m-0').log.length).toBe(length);
+    expect(configurationsInLog(world.member('m-0'))).toEqual([voters(world, 'm-0')]);
+  });
+
   test('is acknowledged by a majority of the old and of the new (I2)', () => {
     const world = running(3);
     world.resize(4);
