@@ -2,6 +2,7 @@
 // The exit code is 1 when an invariant broke, or when a planted bug was not found.
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { Failure } from './batch.ts';
 import { runCrew, type Total } from './crew.ts';
 import { runHunt } from './mutants/hunt.ts';
 import { shrink } from './shrink.ts';
@@ -61,9 +62,16 @@ async function runOne(seed: number): Promise<number> {
 const ratesOf = ({ seeds, steps }: Total, seconds: number): string =>
   `${(seeds / seconds).toFixed(0)} seeds and ${String(Math.round(steps / seconds / 1000) * 1000)} steps`;
 
+const brokenLine = ({ seed, violation: { invariant, atMs, message } }: Failure): string =>
+  `seed ${String(seed)}: ${invariant} after ${(atMs / 1000).toFixed(1)} s: ${message}`;
+
+/** What breaks is said at once, how far it is now and then. */
 function progress(sinceMs: number): (total: Total) => void {
   let shownMs = sinceMs;
+  let shownBroken = 0;
   return (total) => {
+    for (const failure of total.failures.slice(shownBroken)) console.log(brokenLine(failure));
+    shownBroken = total.failures.length;
     if (performance.now() - shownMs < progressMs) return;
     shownMs = performance.now();
     const seconds = (shownMs - sinceMs) / 1000;
@@ -82,8 +90,7 @@ async function runMany(): Promise<number> {
     for (const name of unreached(total.counts)) console.log(`not reached   ${name}`);
     for (const name of unlisted(total.counts)) console.log(`not listed    ${name}`);
   }
-  for (const { seed, violation } of total.failures)
-    console.log(`seed ${String(seed)}: ${violation.invariant} after ${(violation.atMs / 1000).toFixed(1)} s: ${violation.message}`);
+  for (const failure of total.failures) console.log(brokenLine(failure));
   const rates = `${ratesOf(total, seconds)} a second, ${ratesOf(total, cpuSeconds)} a second of one core`;
   const size = `${(total.steps / total.seeds).toFixed(0)} steps and ${(total.simulatedMs / total.seeds / 1000).toFixed(1)} s each`;
   console.log(`${String(total.seeds)} seeds from ${String(from)} on (${rates}; ${size}): ${String(total.failures.length)} broken`);
