@@ -128,7 +128,7 @@ export class LocalProcess implements ControlProcess {
     const index = log.indexOfUid(Math.max(fromUid, 1));
     if (index === 0 || index > store.index) return found;
     const acknowledgedIndex = store.index;
-    for (const { frame } of await this.#options.journal.read(index, fetchBytes)) {
+    for (const frame of await this.#options.journal.read(index, fetchBytes)) {
       if (frame.index > acknowledgedIndex) break;
       for (const [at, change] of frame.changes.entries()) {
         const uid = frame.firstUid + at;
@@ -186,7 +186,7 @@ export class LocalProcess implements ControlProcess {
         return encodeJson(locate(this.#member.log, request.index));
       case 'frames': {
         const frames = await this.#options.journal.read(request.fromIndex, fetchBytes).catch(unlessCompacted);
-        return packFrames(frames.map(({ frame }) => frame.bytes));
+        return packFrames(frames.map(({ bytes }) => bytes));
       }
       case 'snapshot':
         return encodeJson(await offerSnapshot(this.#options.journal, this.#member));

@@ -33,11 +33,7 @@ export function runErrand(effect: Errand, { journal, stream, peers, snapshots }:
     case 'fetch':
       return settle(fetchFrames(peers, effect.from, effect.fromIndex), (frames) => ({ kind: 'fetched', token, frames: frames ?? [] }));
     case 'load':
-      return settle(journal.read(effect.fromIndex, limits.messageBytes), (some) => ({
-        kind: 'loaded',
-        token,
-        frames: (some ?? []).map(({ frame }) => frame),
-      }));
+      return settle(journal.read(effect.fromIndex, limits.messageBytes), (frames) => ({ kind: 'loaded', token, frames: frames ?? [] }));
     case 'locate':
       return settle(locateEnd(peers, effect.leader, effect.index), (end) => ({ kind: 'located', token, end }));
     case 'checkpoint':

@@ -18,18 +18,12 @@ export interface Clock {
   nonce(): string;
 }
 
-/** A frame with the sequence that it has in the stream; 0 when it came from a peer or was filled in and its sequence is not known. */
-export interface LoggedFrame {
-  readonly frame: Frame;
-  readonly seq: number;
-}
-
 /** One durable step. The order on disk is: hard state, archive, truncation and frames. A crash leaves the first of them; truncation and the frames that come with it are one. */
 export interface JournalWrite {
   readonly hardState?: HardState;
   /** Keep frames 1..truncateTo; what lies beyond is first archived (I5) under `archive/`, with its SHA-256. */
   readonly truncateTo?: number;
-  readonly frames?: readonly LoggedFrame[];
+  readonly frames?: readonly Frame[];
 }
 
 /** A tail that a rewind or a snapshot took out of the log (I5): changes of one member that the cluster does not have. */
@@ -111,13 +105,13 @@ export interface Journal {
   /** Changes with `compact` and `installSnapshot`. At or before the position of `checkpoint`. */
   readonly base: LogBase;
   /** What is on disk after a torn tail was cut: all frames after `base`, also those that `checkpoint` holds already, in order of index, each verified against its checksum and the chain. Throws AppError journal_corrupt or journal_version. Read once and to its end, before the first write or read. */
-  recovered(): AsyncIterable<LoggedFrame>;
+  recovered(): AsyncIterable<Frame>;
   /** The one on disk. */
   readonly hardState: HardState;
   /** Resolves when the step is durable. Calls are carried out in the order in which they were made; several may wait and share one fdatasync. Rejects with AppError disk_full: nothing of this step is kept but, perhaps, its hard state (see `hardState`), and the steps that were queued behind it are rejected with it; queue_full, when too much waits; stopping, after `close`. An fsync that fails, a frame that does not continue the log, or a truncation to where no state can be built from (before the oldest checkpoint of a compacted log), ends the process. */
   write(step: JournalWrite): Promise<ArchivedTail | null>;
   /** Frames `fromIndex..` up to `maxBytes` (at least one when there is one). Verified before they are served: damage rejects with AppError journal_corrupt and ends the process, so that the next one repairs it; rejects with compacted when `fromIndex` is not after `base`. */
-  read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]>;
+  read(fromIndex: number, maxBytes: number): Promise<Frame[]>;
   /** Makes the checkpoint at frame `index`, which is durable and acknowledged; writes go on meanwhile, only a truncation waits. Resolves with `checkpoint`, which is that one or was at or beyond it already. Rejects with AppError disk_full, journal_corrupt, which ends the process as in `read`, or internal_error when the worker broke. */
   makeCheckpoint(index: number): Promise<SnapshotHead>;
   /** Removes whole segments that lie at or before the older of two checkpoints. Resolves with the first index that is still here. */

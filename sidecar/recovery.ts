@@ -7,7 +7,7 @@ import type { Archive, Clock, Journal } from './ports.ts';
 /** The core as its journal left it at the start of the process. */
 export async function recoverMember(journal: Journal, config: MemberConfig): Promise<Member> {
   const member = await foundMember(journal, config);
-  for await (const { frame, seq } of journal.recovered()) replay(member, frame, seq);
+  for await (const frame of journal.recovered()) replay(member, frame);
   return member;
 }
 
@@ -31,7 +31,7 @@ export async function renewMember(
   for (;;) {
     const frames = await journal.read(member.log.length + 1, reloadBytes);
     if (frames.length === 0) return member;
-    for (const { frame, seq } of frames) replay(member, frame, seq);
+    for (const frame of frames) replay(member, frame);
   }
 }
 
@@ -42,8 +42,8 @@ async function foundMember(journal: Journal, config: MemberConfig): Promise<Memb
   return member;
 }
 
-function replay(member: Member, frame: Frame, seq: number): void {
-  recover(member, frame, seq);
+function replay(member: Member, frame: Frame): void {
+  recover(member, frame);
   member.effects.length = 0;
 }
 

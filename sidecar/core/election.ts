@@ -219,7 +219,7 @@ export function onCandidatePublished(m: Member, candidate: Candidate, token: num
     if (!m.log.contains(stage.frame.index, stage.frame.hash)) {
       m.log.append(stage.frame, seq);
       m.uncommitted.push(stage.frame);
-      persist(m, { frames: [{ frame: stage.frame, seq }] });
+      persist(m, { frames: [stage.frame] });
     }
     candidate.claimIndex = stage.frame.index;
     sendHeartbeat(m, candidate);

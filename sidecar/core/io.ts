@@ -7,16 +7,10 @@ import type { LocatedEnd, Message } from './message.ts';
 import type { DiskRecord, HardState } from './hard-state.ts';
 import type { ReceivedSnapshot, SnapshotFound, SnapshotGiver, SnapshotOrigin } from './snapshot.ts';
 
-/** A frame and its sequence in the stream; 0 when the stream is not known to have it. */
-export interface SequencedFrame {
-  readonly frame: Frame;
-  readonly seq: number;
-}
-
 export interface PersistStep {
   readonly hardState?: HardState;
   readonly truncateTo?: number;
-  readonly frames?: readonly SequencedFrame[];
+  readonly frames?: readonly Frame[];
 }
 
 /** Given with every input: the core has no clock and no randomness of its own. */

@@ -161,7 +161,7 @@ export function onPublished(m: Member, leader: Leader, token: number, seq: numbe
   if (!m.log.contains(frame.index, frame.hash)) {
     m.log.append(frame, seq);
     m.uncommitted.push(frame);
-    persist(m, { frames: [{ frame, seq }] });
+    persist(m, { frames: [frame] });
   }
   publishNext(m, leader);
   return true;

@@ -238,7 +238,7 @@ function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: 
     }
   }
   if (rewinds) m.hardState = { ...m.hardState, promise: m.promise };
-  persist(m, { ...(rewinds ? { hardState: m.hardState, truncateTo: fork } : {}), frames: chain });
+  persist(m, { ...(rewinds ? { hardState: m.hardState, truncateTo: fork } : {}), frames: chain.map(({ frame }) => frame) });
   if (loses) {
     m.reloading = true;
     m.effects.push({ kind: 'reload', reason: 'acknowledged changes were rewound' });

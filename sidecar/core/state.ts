@@ -219,9 +219,9 @@ export function carryOver(m: Member, before: Member): void {
   if (m.log.hashAt(known) === before.log.hashAt(known)) acknowledge(m, known);
 }
 
-/** Adds the next frame of the journal, before the first input. */
-export function recover(m: Member, frame: Frame, seq: number): void {
-  m.log.append(frame, seq);
+/** Adds the next frame of the journal, before the first input. Whether the stream has it, reading tells. */
+export function recover(m: Member, frame: Frame): void {
+  m.log.append(frame, 0);
   if (frame.index > m.store.index) m.uncommitted.push(frame);
   // At start-up the last frame's epoch and nonce override a promise of the same number: its append raised the promise in the same write.
   if (compareEpochs(frame.epoch, m.promise) >= 0) m.promise = frame.epoch;

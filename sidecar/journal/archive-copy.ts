@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { Position } from '../../common/position.ts';
-import type { ArchivedCopy, CopyRetention, LoggedFrame } from '../ports.ts';
+import type { Frame } from '../core/frame.ts';
+import type { ArchivedCopy, CopyRetention } from '../ports.ts';
 import { archiveFile, listSummed, removeArchive } from './archive.ts';
 import { withFile, type Disk } from './disk.ts';
 import type { SegmentReader } from './stretch.ts';
@@ -36,9 +37,9 @@ export async function* fileContent(disk: Disk, path: string): AsyncGenerator<Uin
   }
 }
 
-export async function* frameLines(frames: AsyncIterable<LoggedFrame>): AsyncGenerator<Uint8Array> {
-  for await (const { frame } of frames) {
-    yield frame.bytes;
+export async function* frameLines(frames: AsyncIterable<Frame>): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of frames) {
+    yield bytes;
     yield Buffer.from('\n');
   }
 }

@@ -4,7 +4,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { lastUid, type Frame } from '../core/frame.ts';
-import type { ArchivedTail, LoggedFrame } from '../ports.ts';
+import type { ArchivedTail } from '../ports.ts';
 import { replaceFile, withFile, type Disk } from './disk.ts';
 
 /** Archives that are listed; older ones by name stay on disk. */
@@ -29,7 +29,7 @@ export async function archiveTail(
   directory: string,
   first: Frame,
   last: Frame,
-  frames: AsyncIterable<LoggedFrame>,
+  frames: AsyncIterable<Frame>,
 ): Promise<ArchivedTail | null> {
   const changes = lastUid(last) - first.firstUid + 1;
   if (changes === 0) return null;
@@ -38,7 +38,7 @@ export async function archiveTail(
   const id = `diverged-${String(generation)}.${String(number)}-${uids}-${last.hash.slice(0, 8)}`;
   const hash = createHash('sha256');
   async function* lines(): AsyncGenerator<Uint8Array> {
-    for await (const { frame } of frames) {
+    for await (const frame of frames) {
       const bytes = Buffer.from(changeLines(frame));
       hash.update(bytes);
       yield bytes;

@@ -39,7 +39,7 @@ export async function makeCheckpoint(reader: FrameReader, plan: CheckpointPlan):
   let before: Previous = previous?.head.position ?? { index: 0, hash: '' };
   const changes = new StateChanges();
   for (const stretch of stretches)
-    for (const { frame } of await readStretch(reader, stretch, before)) {
+    for (const frame of await readStretch(reader, stretch, before)) {
       frame.changes.forEach((change, at) => {
         changes.add(change, frame.firstUid + at, frame.epoch.number);
       });

@@ -6,7 +6,6 @@ import { AppError } from '../../common/errors.ts';
 import { emptyPosition, type Position } from '../../common/position.ts';
 import type { SnapshotHead } from '../core/snapshot.ts';
 import { lastUid, type Frame } from '../core/frame.ts';
-import type { LoggedFrame } from '../ports.ts';
 import { noRoom, replaceFile, withFile, type DiskFile } from './disk.ts';
 import { encodeRecords, recordSize } from './record.ts';
 import { fillHole, holeOf } from './repair.ts';
@@ -94,7 +93,7 @@ export class FrameLog {
   }
 
   /** Appends frames with one sync. On AppError disk_full none of them is kept; any other failure is fatal. */
-  async append(frames: readonly LoggedFrame[]): Promise<void> {
+  async append(frames: readonly Frame[]): Promise<void> {
     const segment = await this.#openSegment();
     const file = await this.#writable(segment);
     const { bytes, checksums } = encodeRecords(frames, this.#end.index);
@@ -115,14 +114,14 @@ export class FrameLog {
   }
 
   /** Keeps the frames up to `index` and puts `frames` after them, all or nothing. AppError disk_full means nothing; any other failure is fatal. */
-  async replaceAfter(index: number, frames: readonly LoggedFrame[]): Promise<void> {
+  async replaceAfter(index: number, frames: readonly Frame[]): Promise<void> {
     const { disk } = this.#reader;
     const { directory, checkpointDirectory } = this.#place;
     const hash = await this.hashAt(index);
     const kept = this.#segments.filter(({ firstIndex }) => firstIndex <= index);
     const precedingBytes = kept.at(-1)?.endOf(index) ?? 0;
     // The new segment is durable as one: each of its frames was when any of them can be seen.
-    const { bytes, checksums } = encodeRecords(frames, frames.at(-1)?.frame.index ?? index);
+    const { bytes, checksums } = encodeRecords(frames, frames.at(-1)?.index ?? index);
     await intendRewind(disk, directory, { firstIndex: index + 1, precedingBytes }, bytes);
     await this.#remove(async () => {
       await this.close();
@@ -184,16 +183,16 @@ export class FrameLog {
 
   /** What takes frames away must wait for its end. */
   async frameAt(index: number): Promise<Frame> {
-    for await (const { frame } of this.from(index, index)) return frame;
+    for await (const frame of this.from(index, index)) return frame;
     throw new RangeError(`frame ${String(index)} is not in the log`);
   }
 
   /** The frames `first`..`last`, none of which is damaged. What takes frames away must wait for its end. */
-  async *from(first: number, last = this.#end.index): AsyncGenerator<LoggedFrame> {
+  async *from(first: number, last = this.#end.index): AsyncGenerator<Frame> {
     let before: Previous = first - 1 === this.#base?.index ? this.#base : { index: first - 1, hash: null };
     for (const stretch of this.stretches(first, last)) {
       const some = await readStretch(this.#reader, stretch, before);
-      before = some.at(-1)?.frame ?? before;
+      before = some.at(-1) ?? before;
       yield* some;
     }
   }
@@ -217,7 +216,7 @@ export class FrameLog {
   }
 
   /** Frames from `index` on, `maxBytes` of records at most but at least one frame when there is one. Throws AppError journal_corrupt or compacted. */
-  async read(index: number, maxBytes: number): Promise<LoggedFrame[]> {
+  async read(index: number, maxBytes: number): Promise<Frame[]> {
     for (;;) {
       const removals = this.#removals;
       await this.#removing;
@@ -236,10 +235,10 @@ export class FrameLog {
     await file?.close();
   }
 
-  async #readDurable(index: number, maxBytes: number): Promise<LoggedFrame[]> {
+  async #readDurable(index: number, maxBytes: number): Promise<Frame[]> {
     const { base } = this;
     if (index <= base.index) throw new AppError('compacted', `the log begins with frame ${String(base.index + 1)}`);
-    const frames: LoggedFrame[] = [];
+    const frames: Frame[] = [];
     let before: Previous = index - 1 === base.index ? base : { index: index - 1, hash: null };
     for (let left = maxBytes; before.index < this.#end.index && left > 0;) {
       const stretch = this.#segmentOf(before.index + 1).stretch(before.index + 1, left);
@@ -247,7 +246,7 @@ export class FrameLog {
       const some = await readStretch(this.#reader, stretch, before);
       frames.push(...some);
       left -= stretch.length;
-      before = some.at(-1)?.frame ?? before;
+      before = some.at(-1) ?? before;
     }
     return frames;
   }
@@ -287,11 +286,11 @@ export class FrameLog {
     await file.truncate(this.#room);
   }
 
-  #note(segment: Segment, frames: readonly LoggedFrame[], checksums: readonly number[]): void {
-    frames.forEach((logged, at) => {
-      segment.add(recordSize(logged), checksums[at] ?? 0);
+  #note(segment: Segment, frames: readonly Frame[], checksums: readonly number[]): void {
+    frames.forEach((frame, at) => {
+      segment.add(recordSize(frame), checksums[at] ?? 0);
     });
-    const last = frames.at(-1)?.frame;
+    const last = frames.at(-1);
     if (last !== undefined) this.#end = { index: last.index, hash: last.hash };
   }
 }

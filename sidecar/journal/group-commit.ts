@@ -46,7 +46,7 @@ export class GroupCommit {
 
   push(step: JournalStep): Promise<ArchivedTail | null> {
     if (this.#closed) return Promise.reject(new AppError('stopping', 'the journal is closed'));
-    const bytes = (step.frames ?? []).reduce((sum, logged) => sum + recordSize(logged), 0);
+    const bytes = (step.frames ?? []).reduce((sum, frame) => sum + recordSize(frame), 0);
     if (this.#queue.length >= maxQueuedSteps || this.#queuedBytes + bytes > maxQueuedBytes)
       return Promise.reject(new AppError('queue_full', `${String(this.#queue.length)} steps wait for the disk of the journal`));
     return new Promise((resolve, reject) => {

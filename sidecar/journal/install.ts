@@ -3,8 +3,8 @@
 import { join } from 'node:path';
 import { AppError } from '../../common/errors.ts';
 import { sameEpoch, type Epoch } from '../../common/position.ts';
+import type { Frame } from '../core/frame.ts';
 import type { SnapshotHead } from '../core/snapshot.ts';
-import type { LoggedFrame } from '../ports.ts';
 import { checkpointIndexOf, checkpointName } from './checkpoint.ts';
 import { inspectCheckpoint, type CheckpointFile } from './checkpoint-file.ts';
 import { noRoom, type Disk } from './disk.ts';
@@ -47,7 +47,7 @@ export function holds({ history, position }: SnapshotHead, { index, epoch }: { i
 }
 
 /** The first of `frames` that the snapshot does not hold; null when it holds them all. */
-export async function firstNotHeld(head: SnapshotHead, frames: AsyncIterable<LoggedFrame>): Promise<number | null> {
-  for await (const { frame } of frames) if (!holds(head, frame)) return frame.index;
+export async function firstNotHeld(head: SnapshotHead, frames: AsyncIterable<Frame>): Promise<number | null> {
+  for await (const frame of frames) if (!holds(head, frame)) return frame.index;
   return null;
 }

@@ -17,7 +17,6 @@ import type {
   Journal,
   JournalWrite,
   LogBase,
-  LoggedFrame,
   PartialSnapshot,
   Snapshot,
 } from '../ports.ts';
@@ -123,21 +122,21 @@ class DiskJournal implements Journal {
     return { position, history };
   }
 
-  async *recovered(): AsyncGenerator<LoggedFrame> {
+  async *recovered(): AsyncGenerator<Frame> {
     assert.equal(this.#scan, 'due', 'recovered() is read once');
     const { frames } = this.#parts;
     const [hole] = frames.holes;
     if (hole !== undefined) throw new AppError('journal_corrupt', `${hole.found}; frames to ${String(hole.toIndex)} are missing`);
     this.#scan = 'begun';
     const covered = this.checkpoint?.position;
-    for await (const logged of frames.from(frames.base.index + 1)) {
-      const { index, hash } = logged.frame;
+    for await (const frame of frames.from(frames.base.index + 1)) {
+      const { index, hash } = frame;
       if (index === covered?.index && hash !== covered.hash)
         throw new AppError(
           'journal_corrupt',
           `${this.#parts.directory}: frame ${String(index)} is not the one that the checkpoint stands on`,
         );
-      yield logged;
+      yield frame;
     }
     this.#scan = 'done';
   }
@@ -152,7 +151,7 @@ class DiskJournal implements Journal {
     return this.#commits.push(step);
   }
 
-  async read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]> {
+  async read(fromIndex: number, maxBytes: number): Promise<Frame[]> {
     this.#assertScanned();
     assert(fromIndex >= 1, 'frames are counted from 1');
     return this.#untilDamaged(this.#parts.frames.read(fromIndex, maxBytes));
@@ -277,7 +276,7 @@ class DiskJournal implements Journal {
   }
 
   /** What lies beyond `index` is archived before it is replaced (I5). */
-  async #replaceAfter(index: number, replacement: readonly LoggedFrame[]): Promise<ArchivedTail | null> {
+  async #replaceAfter(index: number, replacement: readonly Frame[]): Promise<ArchivedTail | null> {
     const { frames, checkpoints } = this.#parts;
     const tail = await this.#archives.tail(frames, index + 1);
     await this.#archives.orForget(tail, () => frames.replaceAfter(index, replacement));

@@ -1,14 +1,13 @@
 // One frame as it stands in a segment: a fixed header, then the frame's bytes.
-//   0 marker (4)  4 CRC-32 of all that follows (4)  8 length of the frame (4)  12 durable index (8)  20 stream sequence (8)  28 hash (32)  60 frame
+//   0 marker (4)  4 CRC-32 of all that follows (4)  8 length of the frame (4)  12 durable index (8)  20 hash (32)  52 frame
 // Numbers are big-endian. The marker has a byte that UTF-8 never has, so that it is not found inside a frame's JSON.
 // The CRC-32 is that of zlib (IEEE 802.3): it finds damage; that frames follow each other is for the chain hash to say.
 import { crc32 } from 'node:zlib';
-import { limits } from '../core/frame.ts';
-import type { LoggedFrame } from '../ports.ts';
+import { limits, type Frame } from '../core/frame.ts';
 
 const marker = Buffer.from([0xff, 0x43, 0x43, 0x52]);
 const checkedFrom = 8;
-const recordHeaderBytes = 60;
+const recordHeaderBytes = 52;
 export const maxRecordBytes = recordHeaderBytes + limits.frameBytes;
 
 export interface StoredRecord {
@@ -18,7 +17,6 @@ export interface StoredRecord {
   readonly checksum: number;
   /** All frames up to this index were durable before this record was written. Tells a torn end (cut it) from damage to what was durable (refuse it). */
   readonly durableIndex: number;
-  readonly seq: number;
   readonly hash: string;
   /** A view of the buffer that it was decoded from. */
   readonly frameBytes: Uint8Array;
@@ -29,27 +27,26 @@ export type DecodedRecord =
   | { readonly kind: 'incomplete'; readonly error: string }
   | { readonly kind: 'invalid'; readonly error: string };
 
-export const recordSize = ({ frame }: LoggedFrame): number => recordHeaderBytes + frame.bytes.length;
+export const recordSize = ({ bytes }: Frame): number => recordHeaderBytes + bytes.length;
 
 /** The records of frames that are written at once, and the checksum of each. */
-export function encodeRecords(frames: readonly LoggedFrame[], durableIndex: number): { bytes: Buffer; checksums: number[] } {
-  const bytes = Buffer.allocUnsafe(frames.reduce((sum, logged) => sum + recordSize(logged), 0));
+export function encodeRecords(frames: readonly Frame[], durableIndex: number): { bytes: Buffer; checksums: number[] } {
+  const bytes = Buffer.allocUnsafe(frames.reduce((sum, frame) => sum + recordSize(frame), 0));
   let at = 0;
-  const checksums = frames.map((logged) => {
-    const checksum = encodeRecord(logged, durableIndex, bytes, at);
-    at += recordSize(logged);
+  const checksums = frames.map((frame) => {
+    const checksum = encodeRecord(frame, durableIndex, bytes, at);
+    at += recordSize(frame);
     return checksum;
   });
   return { bytes, checksums };
 }
 
 /** Writes the record at `at` and returns its checksum. `into` must have room for `recordSize`. */
-function encodeRecord({ frame, seq }: LoggedFrame, durableIndex: number, into: Buffer, at: number): number {
+function encodeRecord(frame: Frame, durableIndex: number, into: Buffer, at: number): number {
   marker.copy(into, at);
   into.writeUInt32BE(frame.bytes.length, at + 8);
   into.writeBigUInt64BE(BigInt(durableIndex), at + 12);
-  into.writeBigUInt64BE(BigInt(seq), at + 20);
-  into.write(frame.hash, at + 28, 'hex');
+  into.write(frame.hash, at + 20, 'hex');
   into.set(frame.bytes, at + recordHeaderBytes);
   const checksum = crc32(into.subarray(at + checkedFrom, at + recordHeaderBytes + frame.bytes.length));
   into.writeUInt32BE(checksum, at + 4);
@@ -72,8 +69,7 @@ export function decodeRecord(buffer: Buffer, at: number, position: number): Deco
     size,
     checksum,
     durableIndex: Number(buffer.readBigUInt64BE(at + 12)),
-    seq: Number(buffer.readBigUInt64BE(at + 20)),
-    hash: buffer.toString('hex', at + 28, at + recordHeaderBytes),
+    hash: buffer.toString('hex', at + 20, at + recordHeaderBytes),
     frameBytes: buffer.subarray(at + recordHeaderBytes, at + size),
   };
 }

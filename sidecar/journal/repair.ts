@@ -37,7 +37,7 @@ async function* mended(disk: Disk, segment: Segment, frames: readonly Frame[]): 
   const [first, last] = [frames[0]?.index ?? 0, frames.at(-1)?.index ?? 0];
   yield* copied(disk, segment.path, 0, segment.startOf(first));
   // All frames of the hole were durable once: what was written behind them says so.
-  for (const frame of frames) yield encodeRecords([{ frame, seq: 0 }], last).bytes;
+  for (const frame of frames) yield encodeRecords([frame], last).bytes;
   yield* copied(disk, segment.path, segment.endOf(last), segment.size);
 }
 

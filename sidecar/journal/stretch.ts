@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import { decodeFrame, type Frame, type Sha256 } from '../core/frame.ts';
-import type { LoggedFrame } from '../ports.ts';
 import { withFile, type Disk } from './disk.ts';
 import { decodeRecord, type StoredRecord } from './record.ts';
 import type { Stretch } from './segment.ts';
@@ -42,10 +41,10 @@ export function frameOf(record: StoredRecord, sha256: Sha256, path: string, offs
 }
 
 /** Reads the frames that follow `before`. Throws AppError journal_corrupt when the disk gives other bytes than it was given. */
-export async function readStretch({ disk, sha256 }: FrameReader, stretch: Stretch, before: Previous): Promise<LoggedFrame[]> {
+export async function readStretch({ disk, sha256 }: FrameReader, stretch: Stretch, before: Previous): Promise<Frame[]> {
   const { path, offset, length, checksums } = stretch;
   const bytes = await withFile(disk, path, 'read', (file) => file.read(offset, length));
-  const frames: LoggedFrame[] = [];
+  const frames: Frame[] = [];
   let done = 0;
   let previous = before;
   for (const checksum of checksums) {
@@ -57,7 +56,7 @@ export async function readStretch({ disk, sha256 }: FrameReader, stretch: Stretc
     if (frame.index !== previous.index + 1)
       throw corrupt(path, `${at(place)} has index ${String(frame.index)} where ${String(previous.index + 1)} belongs`);
     if (previous.hash !== null && frame.prevHash !== previous.hash) throw corrupt(path, `${at(place)} does not continue the chain`);
-    frames.push({ frame, seq: record.seq });
+    frames.push(frame);
     previous = frame;
     done += record.size;
   }
@@ -65,9 +64,9 @@ export async function readStretch({ disk, sha256 }: FrameReader, stretch: Stretc
 }
 
 /** Frames that are to be written after `end`. That they do not continue it is a defect of who made them. */
-export function assertContinues(end: ChainEnd, added: readonly LoggedFrame[]): void {
+export function assertContinues(end: ChainEnd, added: readonly Frame[]): void {
   let { index, hash } = end;
-  for (const { frame } of added) {
+  for (const frame of added) {
     assert(frame.index === index + 1 && frame.prevHash === hash, `frame ${String(frame.index)} does not continue frame ${String(index)}`);
     ({ index, hash } = frame);
   }

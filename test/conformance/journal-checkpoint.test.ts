@@ -5,7 +5,7 @@ import { lastUid, type Frame } from '../../sidecar/core/frame.ts';
 import { advanceHead, type SnapshotHead } from '../../sidecar/core/snapshot.ts';
 import type { Journal, Snapshot } from '../../sidecar/ports.ts';
 import { memoryVolume, realVolume, type Volume } from '../lib/journal-volume.ts';
-import { collect, epochOf, framesAfter, logged } from '../lib/sample-frames.ts';
+import { collect, epochOf, framesAfter } from '../lib/sample-frames.ts';
 
 const everything = 1 << 30;
 const hashesOf = (frames: readonly Frame[]): string[] => frames.map(({ hash }) => hash);
@@ -28,7 +28,7 @@ describe.each([
   async function open(volume: Volume): Promise<{ journal: Journal; hashes: string[] }> {
     const journal = await volume.open();
     journals.push(journal);
-    return { journal, hashes: (await collect(journal.recovered())).map(({ frame }) => frame.hash) };
+    return { journal, hashes: (await collect(journal.recovered())).map(({ hash }) => hash) };
   }
   afterEach(async () => {
     for (const journal of journals.splice(0)) await journal.close();
@@ -40,7 +40,7 @@ describe.each([
   async function filled(): Promise<{ volume: Volume; journal: Journal }> {
     const volume = await newVolume();
     const { journal } = await open(volume);
-    for (const frame of frames) await journal.write({ frames: logged([frame]) });
+    for (const frame of frames) await journal.write({ frames: [frame] });
     return { volume, journal };
   }
 
@@ -87,12 +87,12 @@ describe.each([
     const base = { position: headOf(frames.slice(0, first - 1))?.position, history: [{ epoch: epochOf(1), fromIndex: 1 }] };
     expect(journal.base).toEqual(base);
     await expect(journal.read(first - 1, everything)).rejects.toMatchObject({ code: 'compacted' });
-    expect(await journal.read(first, everything)).toEqual(logged(frames.slice(first - 1)));
+    expect(await journal.read(first, everything)).toEqual(frames.slice(first - 1));
     await journal.close();
     const again = await open(volume);
     expect(again.hashes).toEqual(hashesOf(frames.slice(first - 1)));
     expect(again.journal.base).toEqual(base);
-    await again.journal.write({ frames: logged(framesAfter(frames[39] ?? null, 1, 'more')) });
+    await again.journal.write({ frames: framesAfter(frames[39] ?? null, 1, 'more') });
   });
 
   test('falls back to the older checkpoint when it is rewound before the newer one, and goes on', async () => {
@@ -104,7 +104,7 @@ describe.each([
     expect(tail).toMatchObject({ firstUid: 26, lastUid: 40 });
     expect(journal.checkpoint?.position.index).toBe(20);
     const other = framesAfter(frames[24] ?? null, 3, 'b', epochOf(3));
-    await journal.write({ frames: logged(other) });
+    await journal.write({ frames: other });
     await journal.close();
     const again = await open(volume);
     expect(again.journal.checkpoint?.position.index).toBe(20);
@@ -121,7 +121,7 @@ describe.each([
     expect(behind.receivedSnapshot()).toBeNull();
     expect(behind).toMatchObject({ checkpoint: head, base: { position: head.position, history: head.history } });
     expect(await keysOf(behind)).toEqual(keysIn(frames.slice(0, 33)));
-    await behind.write({ frames: logged(frames.slice(33, 36)) });
+    await behind.write({ frames: frames.slice(33, 36) });
     await behind.close();
     const again = await open(volume);
     expect(again.journal.checkpoint).toEqual(head);
@@ -134,11 +134,11 @@ describe.each([
     await journal.makeCheckpoint(33);
     const { journal: parted } = await open(await newVolume());
     const own = framesAfter(frames[24] ?? null, 4, 'b', epochOf(1, 'other'));
-    await parted.write({ frames: logged([...frames.slice(0, 25), ...own]) });
+    await parted.write({ frames: [...frames.slice(0, 25), ...own] });
     const tail = await parted.installSnapshot((await transfer(journal, parted)).id);
     expect(tail).toMatchObject({ firstUid: 26, lastUid: 29, changes: 4 });
     const { journal: longer } = await open(await newVolume());
-    await longer.write({ frames: logged(frames) });
+    await longer.write({ frames });
     expect(await longer.installSnapshot((await transfer(journal, longer)).id)).toMatchObject({ firstUid: 34, lastUid: 40 });
     expect(await parted.archives()).toEqual([tail]);
   });
@@ -179,7 +179,7 @@ describe.each([
     await expect(journal.receiveSnapshot(id, bytes, 0, chunk)).rejects.toMatchObject({ code: 'disk_full' });
     expect(journal.checkpoint?.position.index).toBe(20);
     expect(await journal.archives()).toEqual([]);
-    expect(await journal.read(1, everything)).toEqual(logged(frames));
+    expect(await journal.read(1, everything)).toEqual(frames);
     volume.setFull(false);
     expect((await journal.makeCheckpoint(30)).position.index).toBe(30);
     expect(await journal.receiveSnapshot(id, bytes, 0, chunk)).toBe(100);

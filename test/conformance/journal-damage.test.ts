@@ -6,7 +6,7 @@ import { Store } from '../../sidecar/core/store.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal } from '../../sidecar/ports.ts';
-import { epochOf, frameAfter, framesAfter, logged, promised } from '../lib/sample-frames.ts';
+import { epochOf, frameAfter, framesAfter, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, checkpointDirectory, journalDirectory, logDirectory, openOn, type Opened } from '../lib/volatile-journal.ts';
 
@@ -19,12 +19,12 @@ const frames = [...common, ...framesAfter(common[6] ?? null, 4, 'b', epochOf(2))
 async function build(disk: VolatileDisk): Promise<Journal> {
   const { journal } = await openOn(disk);
   await journal.write({ hardState: promised(epochOf(1)) });
-  for (const frame of [...common, ...replaced]) await journal.write({ frames: logged([frame]) });
+  for (const frame of [...common, ...replaced]) await journal.write({ frames: [frame] });
   await journal.makeCheckpoint(3);
   await journal.makeCheckpoint(5);
   await journal.compact();
   await journal.write({ truncateTo: 7 });
-  for (const frame of frames.slice(7)) await journal.write({ frames: logged([frame]) });
+  for (const frame of frames.slice(7)) await journal.write({ frames: [frame] });
   return journal;
 }
 
@@ -48,7 +48,7 @@ async function collectAll(journal: Journal): Promise<{ hashes: string[]; store: 
   const [hashes, store] = [[] as string[], new Store()];
   for await (const record of journal.checkpointState()) store.restore(record);
   ({ uid: store.uid, index: store.index } = journal.checkpoint?.position ?? { uid: 0, index: 0 });
-  for await (const { frame } of journal.recovered()) {
+  for await (const frame of journal.recovered()) {
     hashes.push(frame.hash);
     if (frame.index > store.index) store.apply(frame);
   }
@@ -173,7 +173,7 @@ describe('a bit flipped anywhere', () => {
     'in the intent of a rewind is refused, repaired, or cut in its last record',
     async () => {
       const other = framesAfter(common[5] ?? null, 2, 'r', epochOf(3));
-      const { stopped, path } = await stoppedWith('.rewind', (journal) => journal.write({ truncateTo: 6, frames: logged(other) }));
+      const { stopped, path } = await stoppedWith('.rewind', (journal) => journal.write({ truncateTo: 6, frames: other }));
       const verdicts = await flipAll(stopped, path, [...common.slice(0, 6), ...other]);
       expect(new Set(verdicts.slice(0, headerBytes))).toEqual(new Set(['refused']));
       expect(new Set(verdicts.slice(headerBytes))).toEqual(new Set(['repaired', 'cut']));
@@ -198,7 +198,7 @@ describe('a bit flipped anywhere', () => {
 let source: Journal;
 beforeAll(async () => {
   source = (await openOn(new VolatileDisk())).journal;
-  await source.write({ frames: logged([...frames, frameAfter(frames.at(-1) ?? null, [], epochOf(4))]) });
+  await source.write({ frames: [...frames, frameAfter(frames.at(-1) ?? null, [], epochOf(4))] });
   await source.makeCheckpoint(frames.length + 1);
 });
 

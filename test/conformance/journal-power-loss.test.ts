@@ -3,7 +3,7 @@
 // The disk is a model: contents and names survive independently and in any subset; directories themselves are durable at once.
 import { describe, expect, test } from '@jest/globals';
 import { judge, lifeOfCheckpoints, lifeOfWrites, live, type Life } from '../lib/power-loss.ts';
-import { framesAfter, logged } from '../lib/sample-frames.ts';
+import { framesAfter } from '../lib/sample-frames.ts';
 import { VolatileDisk, type Survival, type Unsynced } from '../lib/volatile-disk.ts';
 import { logDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -93,7 +93,7 @@ test(
     const hurt = async (): Promise<VolatileDisk> => {
       const disk = new VolatileDisk();
       const { journal } = await openOn(disk);
-      for (const frame of frames) await journal.write({ frames: logged([frame]) });
+      for (const frame of frames) await journal.write({ frames: [frame] });
       const [first = '', second = '', third = ''] = (await disk.list(logDirectory)).sort().map((name) => `${logDirectory}/${name}`);
       disk.replaceContent(first, disk.contentOf(first).subarray(0, 100));
       disk.replaceContent(third, Buffer.from(disk.contentOf(third)).fill(0, 40, 60));

@@ -8,7 +8,7 @@ import { checkpointInThread } from '../../sidecar/journal/checkpoint-thread.ts';
 import { openJournal } from '../../sidecar/journal/journal.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal } from '../../sidecar/ports.ts';
-import { collect, frameAfter, framesAfter, logged } from '../lib/sample-frames.ts';
+import { collect, frameAfter, framesAfter } from '../lib/sample-frames.ts';
 
 const frames = framesAfter(null, 300);
 const said: unknown[] = [];
@@ -37,9 +37,9 @@ afterEach(async () => {
 describe('a checkpoint thread', () => {
   test('makes the state while frames are appended behind it, and never reads those', async () => {
     const opened = await open();
-    await opened.write({ frames: logged(frames.slice(0, 200)) });
+    await opened.write({ frames: frames.slice(0, 200) });
     const made = opened.makeCheckpoint(150);
-    for (const frame of frames.slice(200)) await opened.write({ frames: logged([frame]) });
+    for (const frame of frames.slice(200)) await opened.write({ frames: [frame] });
     const head = await made;
     expect(head.position).toMatchObject({ index: 150, hash: frames[149]?.hash });
     await opened.makeCheckpoint(290);
@@ -52,7 +52,7 @@ describe('a checkpoint thread', () => {
 
   test('that finds a damaged frame refuses, leaves nothing, and ends the process', async () => {
     const opened = await open();
-    await opened.write({ frames: logged(frames.slice(0, 20)) });
+    await opened.write({ frames: frames.slice(0, 20) });
     const [segment = ''] = await readdir(join(directory, 'log'));
     await writeFile(join(directory, 'log', segment), Buffer.alloc(200), { flag: 'r+' });
     await expect(opened.makeCheckpoint(20)).rejects.toMatchObject({ code: 'journal_corrupt' });
@@ -63,7 +63,7 @@ describe('a checkpoint thread', () => {
   test('that breaks is logged and refused, leaves nothing, and does not end the process', async () => {
     const worker = join(directory, 'worker.mjs');
     const opened = await open(checkpointInThread(log, pathToFileURL(worker)));
-    await opened.write({ frames: logged([frameAfter(null, [])]) });
+    await opened.write({ frames: [frameAfter(null, [])] });
     const unfinished = join(directory, 'checkpoint', 'any.unfinished');
     for (const ending of ['process.exit(7)', 'throw new Error("broken")']) {
       await writeFile(worker, `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(unfinished)}, 'x'); ${ending};`);

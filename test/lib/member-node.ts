@@ -1,7 +1,7 @@
 // One host of a MemberWorld: the disk that outlives the process, and the process while it runs.
 import { emptyPosition } from '../../common/position.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
-import type { Input, PersistStep, ReadResult, SequencedFrame, SubmitResult } from '../../sidecar/core/io.ts';
+import type { Input, PersistStep, ReadResult, SubmitResult } from '../../sidecar/core/io.ts';
 import { emptyHardState, type DiskRecord, type HardState } from '../../sidecar/core/hard-state.ts';
 import { advanceHead, type SnapshotHead, type StateRecord } from '../../sidecar/core/snapshot.ts';
 import { Store } from '../../sidecar/core/store.ts';
@@ -17,7 +17,7 @@ export class MemberNode {
   readonly kind: 'member' | 'dr';
   member: Member | null = null;
   /** After those that are compacted. */
-  frames: SequencedFrame[] = [];
+  frames: Frame[] = [];
   /** What checkpoints stand on: the whole log up to the last of them. The disk has only the heads and the state; the frames are here to make it from. */
   checkpoints: (readonly Frame[])[] = [];
   received: readonly Frame[] | null = null;
@@ -69,7 +69,7 @@ export class MemberNode {
     const foundation = { position: base?.position ?? emptyPosition, history: base?.history ?? [] };
     const member = createMember(config, this.hardState, { base: foundation, checkpoint: headOf(newest) });
     for (const record of stateOf(newest)) member.store.restore(record);
-    for (const { frame, seq } of this.frames) recover(member, frame, seq);
+    for (const frame of this.frames) recover(member, frame);
     this.member = member;
     this.readAfter = null;
     return member;
@@ -97,14 +97,14 @@ export class MemberNode {
     if (hardState !== undefined) this.hardState = hardState;
     const floor = this.baseIndex === 0 ? 0 : (this.checkpoints[0]?.length ?? 0);
     if (truncateTo !== undefined && truncateTo < floor) throw new Error('a rewind leaves a log from which the state can be built');
-    if (truncateTo !== undefined) this.archived.push(...this.frames.splice(truncateTo - this.baseIndex).map(({ frame }) => frame));
+    if (truncateTo !== undefined) this.archived.push(...this.frames.splice(truncateTo - this.baseIndex));
     if (frames !== undefined) this.frames.push(...frames);
   }
 
   /** Two are kept; what lies at or before the older one is compacted. Returns what the journal would. */
   makeCheckpoint(index: number): { readonly index: number; readonly firstIndex: number } {
     const before = (this.checkpoints.at(-1) ?? []).slice(0, this.baseIndex);
-    const whole = [...before, ...this.frames.map(({ frame }) => frame)].slice(0, index);
+    const whole = [...before, ...this.frames].slice(0, index);
     this.checkpoints = [...this.checkpoints, whole].slice(-2);
     const [older] = this.checkpoints;
     if (older !== undefined && this.checkpoints.length === 2) {
@@ -118,7 +118,7 @@ export class MemberNode {
   installSnapshot(): void {
     const snapshot = this.received ?? [];
     const hashes = new Set(snapshot.map(({ hash }) => hash));
-    this.archived.push(...this.frames.flatMap(({ frame }) => (hashes.has(frame.hash) ? [] : [frame])));
+    this.archived.push(...this.frames.filter(({ hash }) => !hashes.has(hash)));
     this.frames = [];
     this.checkpoints = [snapshot];
     this.baseIndex = snapshot.length;
@@ -142,7 +142,7 @@ export class MemberNode {
 
   framesFrom(index: number): Frame[] {
     if (index <= this.baseIndex) return [];
-    return this.frames.slice(index - 1 - this.baseIndex).map(({ frame }) => frame);
+    return this.frames.slice(index - 1 - this.baseIndex);
   }
 }
 

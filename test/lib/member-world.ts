@@ -38,7 +38,7 @@ export class MemberWorld extends MemberMachinery {
     const sessions = this.nodes.flatMap(({ pod, member, kind }) =>
       member !== null && kind === 'member' ? [{ pod, session: member.config.session }] : [],
     );
-    const clusterId = this.nodes.flatMap(({ frames }) => frames[0]?.frame.clusterId ?? [])[0] ?? 'cluster';
+    const clusterId = this.nodes.flatMap(({ frames }) => frames[0]?.clusterId ?? [])[0] ?? 'cluster';
     const number = (this.lease.round?.number ?? 0) + 1;
     const openedAt = '2026-01-01T00:00:00Z';
     const configuration = [...(claim.configuration.length === 0 ? this.#founding : claim.configuration)];

@@ -1,10 +1,10 @@
 // What a MemoryJournal archives of a tail: how it is listed, and its changes.
-import { lastUid } from '../../sidecar/core/frame.ts';
+import { lastUid, type Frame } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { ArchivedChange, ArchivedTail, LoggedFrame } from '../../sidecar/ports.ts';
+import type { ArchivedChange, ArchivedTail } from '../../sidecar/ports.ts';
 
-export function describeTail(tail: readonly LoggedFrame[]): ArchivedTail | null {
-  const [first, last] = [tail[0]?.frame, tail.at(-1)?.frame];
+export function describeTail(tail: readonly Frame[]): ArchivedTail | null {
+  const [first, last] = [tail[0], tail.at(-1)];
   if (first === undefined || last === undefined || lastUid(last) < first.firstUid) return null;
   const id = `diverged-${String(last.epoch.generation)}.${String(last.epoch.number)}-${String(first.firstUid)}-${String(lastUid(last))}-${last.hash.slice(0, 8)}`;
   return {
@@ -17,5 +17,5 @@ export function describeTail(tail: readonly LoggedFrame[]): ArchivedTail | null 
   };
 }
 
-export const changesIn = (tail: readonly LoggedFrame[]): ArchivedChange[] =>
-  tail.flatMap(({ frame: { changes, epoch, firstUid } }) => changes.map((change, at) => ({ uid: firstUid + at, epoch, change })));
+export const changesIn = (tail: readonly Frame[]): ArchivedChange[] =>
+  tail.flatMap(({ changes, epoch, firstUid }) => changes.map((change, at) => ({ uid: firstUid + at, epoch, change })));

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { AppError } from '../../common/errors.ts';
 import { emptyPosition, type Position } from '../../common/position.ts';
-import { lastUid } from '../../sidecar/core/frame.ts';
+import { lastUid, type Frame } from '../../sidecar/core/frame.ts';
 import { emptyHardState, type HardState } from '../../sidecar/core/hard-state.ts';
 import { maxQueuedSteps } from '../../sidecar/journal/group-commit.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
@@ -18,7 +18,6 @@ import type {
   Journal,
   JournalWrite,
   LogBase,
-  LoggedFrame,
   PartialSnapshot,
   Snapshot,
 } from '../../sidecar/ports.ts';
@@ -30,7 +29,7 @@ export interface MemoryDisk {
   hardState: HardState;
   base: Position;
   /** Those after `base`. */
-  frames: LoggedFrame[];
+  frames: Frame[];
   /** The last two, in order. */
   checkpoints: MemoryCheckpoint[];
   received: { readonly id: string; readonly bytes: Buffer } | null;
@@ -77,7 +76,7 @@ export class MemoryJournal implements Journal {
     return this.disk.hardState;
   }
 
-  async *recovered(): AsyncGenerator<LoggedFrame> {
+  async *recovered(): AsyncGenerator<Frame> {
     assert.equal(this.#state, 'opened', 'recovered() is read once');
     yield* this.disk.frames;
     this.#state = 'scanned';
@@ -162,8 +161,8 @@ export class MemoryJournal implements Journal {
     assert(keepTo <= this.#end, 'a truncation lies within the log');
     assert(keepTo === this.#end || disk.base.index === 0 || disk.checkpoints.some(({ head }) => head.position.index <= keepTo));
     const kept = keepTo - disk.base.index;
-    let last: { index: number; hash: string } = disk.frames[kept - 1]?.frame ?? disk.base;
-    for (const { frame } of frames) {
+    let last: { index: number; hash: string } = disk.frames[kept - 1] ?? disk.base;
+    for (const frame of frames) {
       assert(frame.index === last.index + 1 && frame.prevHash === last.hash, `frame ${String(frame.index)} does not continue`);
       last = frame;
     }
@@ -182,7 +181,7 @@ export class MemoryJournal implements Journal {
     if (this.disk.full) throw new AppError('disk_full', 'the disk in memory is full');
   }
 
-  #archive(frames: readonly LoggedFrame[]): ArchivedTail | null {
+  #archive(frames: readonly Frame[]): ArchivedTail | null {
     const { disk } = this;
     const tail = describeTail(frames);
     const tails = disk.archives.filter((each) => each.kind === 'diverged' && each.id !== tail?.id) as ArchivedTail[];
@@ -192,13 +191,13 @@ export class MemoryJournal implements Journal {
     return tail;
   }
 
-  async read(fromIndex: number, maxBytes: number): Promise<LoggedFrame[]> {
+  async read(fromIndex: number, maxBytes: number): Promise<Frame[]> {
     assert.notEqual(this.#state, 'opened', 'recovered() is read to its end before the first read');
     assert(fromIndex >= 1, 'frames are counted from 1');
     if (fromIndex <= this.disk.base.index) throw new AppError('compacted', `frame ${String(fromIndex)} is compacted`);
     let bytes = 0;
     const from = this.disk.frames.slice(fromIndex - this.disk.base.index - 1);
-    const over = from.findIndex(({ frame }, at) => (bytes += frame.bytes.length) > maxBytes && at > 0);
+    const over = from.findIndex((frame, at) => (bytes += frame.bytes.length) > maxBytes && at > 0);
     return over === -1 ? from : from.slice(0, over);
   }
 
@@ -209,7 +208,7 @@ export class MemoryJournal implements Journal {
     const reached = previous?.head.position.index ?? 0;
     if (previous !== undefined && reached >= index) return previous.head;
     this.#needRoom();
-    const frames = disk.frames.map(({ frame }) => frame).filter((frame) => frame.index > reached && frame.index <= index);
+    const frames = disk.frames.filter((frame) => frame.index > reached && frame.index <= index);
     const made = await checkpointAfter(previous ?? null, frames);
     disk.checkpoints = [...disk.checkpoints, made].slice(-2);
     return made.head;
@@ -257,7 +256,7 @@ export class MemoryJournal implements Journal {
     if (decoded?.id !== id) throw new AppError('journal_corrupt', `snapshot ${id} does not verify`);
     return this.#push((part) => {
       if (part === 'hardState') return null;
-      const parted = disk.frames.findIndex(({ frame }) => !holds(decoded.head, frame));
+      const parted = disk.frames.findIndex((frame) => !holds(decoded.head, frame));
       const tail = this.#archive(parted === -1 ? [] : disk.frames.slice(parted));
       if (part === 'archive') return null;
       Object.assign(disk, { base: decoded.head.position, frames: [], checkpoints: [decoded] });
@@ -268,7 +267,7 @@ export class MemoryJournal implements Journal {
   async archiveCopy(timeMs: number, { count, ageMs }: CopyRetention): Promise<ArchivedCopy | null> {
     const { disk } = this;
     const newest = disk.checkpoints.at(-1);
-    const last = disk.frames.at(-1)?.frame;
+    const last = disk.frames.at(-1);
     const position = newest?.head.position ?? (last === undefined ? null : { uid: lastUid(last), hash: last.hash });
     if (position === null) return null;
     this.#needRoom();

@@ -7,7 +7,7 @@ import type { Frame } from '../../sidecar/core/frame.ts';
 import { Store } from '../../sidecar/core/store.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal, JournalWrite } from '../../sidecar/ports.ts';
-import { epochOf, frameAfter, framesAfter, logged, promised } from './sample-frames.ts';
+import { epochOf, frameAfter, framesAfter, promised } from './sample-frames.ts';
 import { VolatileDisk } from './volatile-disk.ts';
 import { archiveDirectory, checkpointDirectory, openOn } from './volatile-journal.ts';
 
@@ -51,7 +51,7 @@ class Biographer {
     const { frames, promise, removed, checkpoints } = this.#state;
     const keep = step.truncateTo ?? frames.length;
     this.#add((journal) => journal.write(step), {
-      frames: [...frames.slice(0, keep), ...(step.frames ?? []).map(({ frame }) => frame)],
+      frames: [...frames.slice(0, keep), ...(step.frames ?? [])],
       promise: step.hardState?.promise ?? promise,
       removed: [...removed, ...frames.slice(keep)],
       checkpoints: checkpoints.filter((index) => index <= keep),
@@ -59,7 +59,7 @@ class Biographer {
   }
 
   append(count: number, more: JournalWrite = {}): void {
-    this.write({ ...more, frames: logged(framesAfter(this.end(), count, `s${String(this.steps.length)}-`)) });
+    this.write({ ...more, frames: framesAfter(this.end(), count, `s${String(this.steps.length)}-`) });
   }
 
   end(at = -1): Frame | null {
@@ -104,12 +104,12 @@ export function lifeOfWrites(): Life {
   life.append(3, { hardState: promised(epochOf(1)) });
   for (let made = 0; made < 4; made += 1) life.append(1);
   life.write({ hardState: promised(epochOf(2)) });
-  life.write({ truncateTo: 5, hardState: promised(epochOf(3)), frames: logged(framesAfter(life.end(4), 2, 'r', epochOf(3))) });
+  life.write({ truncateTo: 5, hardState: promised(epochOf(3)), frames: framesAfter(life.end(4), 2, 'r', epochOf(3)) });
   life.append(2);
-  life.write({ frames: logged([frameAfter(life.end(), [], epochOf(3))]) });
+  life.write({ frames: [frameAfter(life.end(), [], epochOf(3))] });
   life.write({ truncateTo: 1 });
   life.append(4);
-  life.write({ truncateTo: 0, frames: logged(framesAfter(null, 3, 'z', epochOf(4))) });
+  life.write({ truncateTo: 0, frames: framesAfter(null, 3, 'z', epochOf(4)) });
   life.append(1);
   return life;
 }
@@ -125,7 +125,7 @@ export async function lifeOfCheckpoints(): Promise<Life> {
   life.checkpoint(6);
   life.compact();
   life.append(1);
-  life.write({ truncateTo: 5, frames: logged(framesAfter(life.end(4), 3, 'r', epochOf(2))) });
+  life.write({ truncateTo: 5, frames: framesAfter(life.end(4), 3, 'r', epochOf(2)) });
   life.checkpoint(7);
   life.copy(2);
   life.append(3);
@@ -134,7 +134,7 @@ export async function lifeOfCheckpoints(): Promise<Life> {
   const log = [...(life.states.at(-1)?.frames.slice(0, 6) ?? []), ...other];
   const disk = new VolatileDisk();
   const { journal } = await openOn(disk);
-  await journal.write({ frames: logged(log) });
+  await journal.write({ frames: log });
   await journal.makeCheckpoint(log.length);
   const { id, bytes } = journal.snapshot() ?? { id: '', bytes: 0 };
   const content = await journal.readSnapshot(id, 0, bytes);
@@ -220,7 +220,7 @@ export async function judge(life: Life, disk: VolatileDisk, answered: number): P
   expect(missing).toEqual([]);
   // It goes on from there, and the next start agrees.
   const more = framesAfter(every.find(({ hash }) => hash === log.at(-1)) ?? null, 2, 'after');
-  await journal.write({ frames: logged(more) });
+  await journal.write({ frames: more });
   const again = await openOn(disk.afterPowerLoss({ kind: 'none' }), { roomBytes });
   expect(again.hashes).toEqual([...hashes, ...hashesOf(more)]);
   expect(again.journal.checkpoint).toEqual(journal.checkpoint);

@@ -4,7 +4,6 @@ import { encodeFrame, lastUid, type Change, type Frame } from '../../sidecar/cor
 import { emptyHardState, type HardState } from '../../sidecar/core/hard-state.ts';
 import type { SnapshotOrigin } from '../../sidecar/core/snapshot.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import type { LoggedFrame } from '../../sidecar/ports.ts';
 
 export const epochOf = (number: number, nonce = 'n'): Epoch => ({ generation: 0, number, nonce });
 
@@ -49,9 +48,6 @@ export const originNamed = (label: string): SnapshotOrigin => ({
   clusterId: 'sample',
   position: { epoch: epochOf(1), uid: 1, index: 1, hash: sha256(label) },
 });
-
-/** As they came from a stream: the sequence is the index. */
-export const logged = (frames: readonly Frame[]): LoggedFrame[] => frames.map((frame) => ({ frame, seq: frame.index }));
 
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];

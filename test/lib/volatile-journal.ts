@@ -42,7 +42,7 @@ export async function openOn(disk: Disk, { scan = true, before, roomBytes = 0 }:
   };
   const log = { warn: say, fatal: say };
   const journal = await openJournal({ directory: journalDirectory, sha256, segmentBytes, roomBytes, disk, log, onFatal, checkpointer });
-  const hashes = scan ? (await collect(journal.recovered())).map(({ frame }) => frame.hash) : [];
+  const hashes = scan ? (await collect(journal.recovered())).map(({ hash }) => hash) : [];
   return { journal, hashes, said, fatal };
 }
 

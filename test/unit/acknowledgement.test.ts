@@ -162,7 +162,7 @@ describe('a follower', () => {
     member.step({ kind: 'located', token: asked?.token ?? 0, end: { index, hash, epoch } });
     member.hear(beat);
     expect([member.member.join.kind, member.member.synced]).toEqual(['running', false]);
-    for (const { frame } of world.node('m-0').frames.slice(index)) member.read(frame);
+    for (const frame of world.node('m-0').frames.slice(index)) member.read(frame);
     member.hear(beat);
     expect(member.member.synced).toBe(true);
   });

@@ -8,7 +8,7 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { ArchivedCopy, CopyRetention } from '../../sidecar/ports.ts';
 import { recoverMember } from '../../sidecar/recovery.ts';
 import { MemoryJournal } from '../lib/memory-journal.ts';
-import { framesAfter, logged } from '../lib/sample-frames.ts';
+import { framesAfter } from '../lib/sample-frames.ts';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 
 const hourMs = 3_600_000;
@@ -41,7 +41,7 @@ class NotedJournal extends MemoryJournal {
 async function scheduled({ schedule = '0 * * * *', clock = new VirtualClock() } = {}) {
   const journal = new NotedJournal();
   const member = await recoverMember(journal, config);
-  await journal.write({ frames: logged(framesAfter(null, 10)) });
+  await journal.write({ frames: framesAfter(null, 10) });
   const restarted = await recoverMember(new MemoryJournal(journal.disk), config);
   const said: string[] = [];
   const say = (_: unknown, message?: string): void => void said.push(message ?? '');

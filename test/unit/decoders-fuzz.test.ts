@@ -37,7 +37,7 @@ const jsonOf = (bytes: Uint8Array): unknown => {
 };
 
 const frame = frameAfter(frameAfter(null, []), [put('key', 'value'), put('other', 'é😀')]);
-const record = encodeRecords([{ frame, seq: 2 }], 1).bytes;
+const record = encodeRecords([frame], 1).bytes;
 const { epoch } = frame;
 const round = {
   version: 1,

@@ -8,7 +8,7 @@ import type { Archive, ArchivedCopy, ArchivedTail } from '../../sidecar/ports.ts
 import { eventually } from '../lib/eventually.ts';
 import { MemoryCluster } from '../lib/memory-cluster.ts';
 import { emptyMemoryDisk, type MemoryDisk } from '../lib/memory-journal.ts';
-import { epochOf, logged, promised, put } from '../lib/sample-frames.ts';
+import { epochOf, promised, put } from '../lib/sample-frames.ts';
 
 const tail = (epoch: string, firstUid: number, lastUid: number): ArchivedTail => {
   const id = `diverged-${epoch}-${String(firstUid)}-${String(lastUid)}-aaaaaaaa`;
@@ -75,7 +75,7 @@ describe('a member', () => {
   const diskWith = (...frames: Frame[]): MemoryDisk => ({
     ...emptyMemoryDisk(),
     hardState: promised(frames.at(-1)?.epoch ?? epochOf(1)),
-    frames: logged(frames),
+    frames: frames,
   });
 
   test('that joins with a log that has parted tells what it archived (K8, I5)', async () => {

@@ -6,7 +6,7 @@ import { checkpointName } from '../../sidecar/journal/checkpoint.ts';
 import { Store } from '../../sidecar/core/store.ts';
 import type { Change, Frame } from '../../sidecar/core/frame.ts';
 import type { Journal } from '../../sidecar/ports.ts';
-import { collect, epochOf, frameAfter, framesAfter, logged, put } from '../lib/sample-frames.ts';
+import { collect, epochOf, frameAfter, framesAfter, put } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { checkpointDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -38,7 +38,7 @@ async function restored(journal: Journal): Promise<Store> {
   const store = new Store();
   for await (const record of journal.checkpointState()) store.restore(record);
   ({ uid: store.uid, index: store.index } = journal.checkpoint?.position ?? { uid: 0, index: 0 });
-  for await (const { frame } of journal.recovered()) if (frame.index > store.index) store.apply(frame);
+  for await (const frame of journal.recovered()) if (frame.index > store.index) store.apply(frame);
   return store;
 }
 
@@ -63,7 +63,7 @@ describe('the state at a start', () => {
           model.apply(last);
           written.push(last);
           head = advanceHead(head, last);
-          await journal.write({ frames: logged([last]) });
+          await journal.write({ frames: [last] });
           if (step.then === 'checkpoint') expect(await journal.makeCheckpoint(last.index)).toEqual(head);
           if (step.then === 'compact') expect(await journal.compact()).toBe(journal.base.position.index + 1);
           if (step.then === 'reopen') {
@@ -77,7 +77,7 @@ describe('the state at a start', () => {
         expect(again.said).toEqual([]);
         // In its bytes, too: a transfer may go on from another member.
         const { journal: other } = await openOn(new VolatileDisk());
-        await other.write({ frames: logged(written) });
+        await other.write({ frames: written });
         for (const each of [again.journal, other]) await each.makeCheckpoint(written.length);
         expect(again.journal.snapshot()).toEqual(other.snapshot());
       }),
@@ -93,18 +93,18 @@ describe('the state at a start', () => {
       { ...put('a', 'v'), idempotencyKey: 'k1' },
       { ...put('a', 'v'), idempotencyKey: 'k2' },
     ]);
-    await journal.write({ frames: logged([last]) });
+    await journal.write({ frames: [last] });
     await journal.makeCheckpoint(1);
     const window = 100_000;
     for (let left = window - 1; left > 0; left -= Math.min(left, 1000)) {
       last = frameAfter(last, many(Math.min(left, 1000), 'b'));
-      await journal.write({ frames: logged([last]) });
+      await journal.write({ frames: [last] });
     }
     await journal.makeCheckpoint(last.index);
     const receipts = async (): Promise<unknown[]> => (await collect(journal.checkpointState())).filter(({ kind }) => kind === 'receipt');
     expect(await receipts()).toEqual([{ kind: 'receipt', idempotencyKey: 'k2', uid: 2, epoch: 1 }]);
     last = frameAfter(last, many(1, 'b'));
-    await journal.write({ frames: logged([last]) });
+    await journal.write({ frames: [last] });
     await journal.makeCheckpoint(last.index);
     expect(await receipts()).toEqual([]);
   });
@@ -115,7 +115,7 @@ describe('a checkpoint', () => {
 
   test('of an index that a newer one covers is that newer one', async () => {
     const { journal } = await openOn(new VolatileDisk());
-    await journal.write({ frames: logged(frames) });
+    await journal.write({ frames });
     const head = await journal.makeCheckpoint(9);
     expect(await journal.makeCheckpoint(4)).toBe(head);
     expect(journal.checkpoint).toBe(head);
@@ -123,7 +123,7 @@ describe('a checkpoint', () => {
 
   test('beyond the durable end is a broken invariant', async () => {
     const { journal, fatal } = await openOn(new VolatileDisk());
-    await journal.write({ frames: logged(frames) });
+    await journal.write({ frames });
     await expect(journal.makeCheckpoint(13)).rejects.toThrow('durable frames');
     expect(fatal).toHaveLength(1);
   });
@@ -131,7 +131,7 @@ describe('a checkpoint', () => {
   test('that is damaged ends the process at a read, and the next one goes on without it', async () => {
     const disk = new VolatileDisk();
     const { journal, fatal } = await openOn(disk);
-    await journal.write({ frames: logged(frames) });
+    await journal.write({ frames });
     const path = `${checkpointDirectory}/${checkpointName((await journal.makeCheckpoint(9)).position)}`;
     const bytes = Buffer.from(disk.contentOf(path));
     bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
@@ -148,7 +148,7 @@ describe('a checkpoint', () => {
   test('stays the newest but one when the next is made, and goes when the one after that is', async () => {
     const disk = new VolatileDisk();
     const { journal } = await openOn(disk);
-    await journal.write({ frames: logged(frames) });
+    await journal.write({ frames });
     const kept = async (): Promise<number[]> => (await disk.list(checkpointDirectory)).map((name) => Number(name.slice(0, 16))).sort();
     for (const [index, expected] of [
       [3, [3]],
@@ -164,9 +164,9 @@ describe('a checkpoint', () => {
     const disk = new VolatileDisk();
     const gate = Promise.withResolvers<undefined>();
     const { journal } = await openOn(disk, { before: () => gate.promise });
-    await journal.write({ frames: logged(frames.slice(0, 10)) });
+    await journal.write({ frames: frames.slice(0, 10) });
     const made = journal.makeCheckpoint(8);
-    await journal.write({ frames: logged(frames.slice(10)) });
+    await journal.write({ frames: frames.slice(10) });
     const rewind = journal.write({ truncateTo: 6 });
     gate.resolve(undefined);
     expect((await made).position.index).toBe(8);

@@ -15,15 +15,15 @@ const count = fc.maxSafeNat();
 describe('a record', () => {
   test('is what it was after encoding and decoding, wherever it stands', () => {
     fc.assert(
-      fc.property(frameBody, count, count, fc.nat({ max: 50 }), (body, seq, durableIndex, at) => {
+      fc.property(frameBody, count, fc.nat({ max: 50 }), (body, durableIndex, at) => {
         const frame = encodeFrame(body, sha256);
-        const size = recordSize({ frame, seq });
+        const size = recordSize(frame);
         const buffer = Buffer.alloc(at + size + 7, 0xee);
-        const encoded = encodeRecords([{ frame, seq }], durableIndex);
+        const encoded = encodeRecords([frame], durableIndex);
         buffer.set(encoded.bytes, at);
         const [checksum] = encoded.checksums;
         const decoded = decodeRecord(buffer, at, 0);
-        expect(decoded).toMatchObject({ kind: 'record', size, checksum, durableIndex, seq, hash: frame.hash });
+        expect(decoded).toMatchObject({ kind: 'record', size, checksum, durableIndex, hash: frame.hash });
         expect('frameBytes' in decoded && Buffer.compare(decoded.frameBytes, frame.bytes)).toBe(0);
         expect([...buffer.subarray(0, at), ...buffer.subarray(at + size)].every((byte) => byte === 0xee)).toBe(true);
       }),
@@ -34,7 +34,7 @@ describe('a record', () => {
     fc.assert(
       fc.property(frameBody, fc.nat(), fc.nat({ max: 7 }), (body, nth, bit) => {
         const frame = encodeFrame(body, sha256);
-        const buffer = encodeRecords([{ frame, seq: 1 }], 0).bytes;
+        const buffer = encodeRecords([frame], 0).bytes;
         const at = nth % buffer.length;
         expect(decodeRecord(buffer.subarray(0, at), 0, 0).kind).toBe('incomplete');
         buffer[at] = (buffer[at] ?? 0) ^ (1 << bit);

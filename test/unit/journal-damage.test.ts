@@ -7,7 +7,7 @@ import { decodeHardState } from '../../sidecar/journal/hard-state-file.ts';
 import { decodeRecord } from '../../sidecar/journal/record.ts';
 import { decodeSegmentHeader, segmentHeaderBytes, segmentName } from '../../sidecar/journal/segment.ts';
 import type { Journal } from '../../sidecar/ports.ts';
-import { epochOf, framesAfter, logged, promised } from '../lib/sample-frames.ts';
+import { epochOf, framesAfter, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, journalDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -21,7 +21,7 @@ let journal: Journal;
 
 /** Each frame in a batch of its own. */
 async function writeAll(all: readonly Frame[]): Promise<void> {
-  for (const frame of all) await journal.write({ frames: logged([frame]) });
+  for (const frame of all) await journal.write({ frames: [frame] });
 }
 
 const segmentFiles = async (): Promise<string[]> => (await disk.list(logDirectory)).sort().map((name) => `${logDirectory}/${name}`);
@@ -94,13 +94,13 @@ describe('a flipped bit', () => {
         disk.replaceContent(path, whole);
       }
     }
-    expect(await journal.read(1, 1 << 20)).toEqual(logged(frames));
+    expect(await journal.read(1, 1 << 20)).toEqual(frames);
   });
 
   test('is found even where the disk gives valid frames of another time', async () => {
     const other = new VolatileDisk();
     const twin = (await openOn(other)).journal;
-    for (const frame of framesAfter(null, 8, 'b')) await twin.write({ frames: logged([frame]) });
+    for (const frame of framesAfter(null, 8, 'b')) await twin.write({ frames: [frame] });
     for (const path of await segmentFiles()) {
       const whole = disk.contentOf(path);
       disk.replaceContent(path, other.contentOf(path));
@@ -141,12 +141,12 @@ describe('a missing end', () => {
   test('filled with zeros is room for more: kept, and written into', async () => {
     const { journal: roomy } = await openOn(disk, { roomBytes: 3000 });
     const more = framesAfter(frames.at(-1) ?? null, 2);
-    await roomy.write({ frames: logged(more.slice(0, 1)) });
+    await roomy.write({ frames: more.slice(0, 1) });
     const path = await lastSegment();
     expect(disk.contentOf(path)).toHaveLength(3000);
     const again = await openOn(disk, { roomBytes: 3000 });
     expect(again.said).toEqual([]);
-    await again.journal.write({ frames: logged(more.slice(1)) });
+    await again.journal.write({ frames: more.slice(1) });
     expect(disk.contentOf(path)).toHaveLength(3000);
     expect((await openOn(disk)).hashes).toEqual(hashesTo(8).concat(more.map(({ hash }) => hash)));
   });
@@ -154,7 +154,7 @@ describe('a missing end', () => {
   test('filled with zeros but for one bit is cut in the last segment, and logged in a sealed one', async () => {
     const { journal: roomy } = await openOn(disk, { roomBytes: 3000 });
     const more = framesAfter(frames.at(-1) ?? null, 4);
-    for (const frame of more) await roomy.write({ frames: logged([frame]) });
+    for (const frame of more) await roomy.write({ frames: [frame] });
     const all = hashesTo(8).concat(more.map(({ hash }) => hash));
     const [sealed = '', last = ''] = (await segmentFiles()).slice(-2);
     for (const [path, message] of [
@@ -173,13 +173,13 @@ describe('a missing end', () => {
   test('does not come back under the frame that takes its place', async () => {
     // Of two frames of one batch only the second reached the disk.
     await journal.write({ truncateTo: 0 });
-    await journal.write({ frames: logged(frames.slice(0, 2)) });
+    await journal.write({ frames: frames.slice(0, 2) });
     flip(firstSegment, 40);
     const again = await openOn(disk);
     expect(again.hashes).toEqual([]);
     const other = framesAfter(null, 1, 'b');
     disk.stopBefore = disk.operations + 2;
-    void again.journal.write({ frames: logged(other) });
+    void again.journal.write({ frames: other });
     await disk.stopped;
     // Power is lost before the sync: a cut that was not synced would be undone, the new frame is there.
     const draws = [0.9, 0.5];

@@ -5,7 +5,7 @@ import type { Disk } from '../../sidecar/journal/disk.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { faultyDisk, noFaults, type Faults } from '../lib/faulty-disk.ts';
 import { segmentName } from '../../sidecar/journal/segment.ts';
-import { epochOf, framesAfter, logged, promised } from '../lib/sample-frames.ts';
+import { epochOf, framesAfter, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, logDirectory, openOn, type Opened } from '../lib/volatile-journal.ts';
 
@@ -35,13 +35,13 @@ beforeEach(async () => {
   inner = new VolatileDisk();
   disk = faultyDisk(inner, faults);
   opened = await openOn(disk);
-  await opened.journal.write({ frames: logged(frames.slice(0, 6)) });
+  await opened.journal.write({ frames: frames.slice(0, 6) });
 });
 
 describe('a sync that fails', () => {
   test('ends the process and answers nobody: the page cache is not to be trusted after it (I2)', async () => {
     faults.syncFails = true;
-    const under = opened.journal.write({ frames: logged(frames.slice(6, 7)) });
+    const under = opened.journal.write({ frames: frames.slice(6, 7) });
     const queued = opened.journal.write({ hardState: promised(epochOf(2)) });
     expect(await isAnswered(Promise.race([under, queued]))).toBe(false);
     expect(opened.fatal).toEqual([expect.objectContaining({ code: 'EIO' })]);
@@ -68,7 +68,7 @@ describe('a sync that fails', () => {
 
 describe('a frame that does not continue the log', () => {
   test('ends the process before anything of its step is written', async () => {
-    const written = opened.journal.write({ hardState: promised(epochOf(9)), frames: logged(frames.slice(7, 8)) });
+    const written = opened.journal.write({ hardState: promised(epochOf(9)), frames: frames.slice(7, 8) });
     expect(await isAnswered(written)).toBe(false);
     expect(opened.fatal).toEqual([expect.objectContaining({ name: 'AssertionError' })]);
     const again = await openOn(inner.afterPowerLoss({ kind: 'all' }));
@@ -80,25 +80,25 @@ describe('a frame that does not continue the log', () => {
 describe('a full disk', () => {
   test('leaves no half written frame behind', async () => {
     // The first finds a full segment and begins another; the second is appended to it.
-    await opened.journal.write({ frames: logged(frames.slice(6, 7)) });
+    await opened.journal.write({ frames: frames.slice(6, 7) });
     const path = `${logDirectory}/${segmentName(7)}`;
     const before = inner.contentOf(path);
     faults.full = true;
-    await expect(opened.journal.write({ frames: logged(frames.slice(7)) })).rejects.toMatchObject({ code: 'disk_full' });
+    await expect(opened.journal.write({ frames: frames.slice(7) })).rejects.toMatchObject({ code: 'disk_full' });
     expect(inner.contentOf(path)).toEqual(before);
     expect(inner.afterPowerLoss({ kind: 'none' }).contentOf(path)).toEqual(before);
   });
 
   test('takes the room back that was made for the refused write, and makes it again', async () => {
     const roomy = await openOn(disk, { roomBytes: 3000 });
-    await roomy.journal.write({ frames: logged(frames.slice(6, 7)) });
+    await roomy.journal.write({ frames: frames.slice(6, 7) });
     const path = `${logDirectory}/${segmentName(7)}`;
     expect(inner.contentOf(path)).toHaveLength(3000);
     faults.full = true;
-    await expect(roomy.journal.write({ frames: logged(frames.slice(7, 8)) })).rejects.toMatchObject({ code: 'disk_full' });
+    await expect(roomy.journal.write({ frames: frames.slice(7, 8) })).rejects.toMatchObject({ code: 'disk_full' });
     expect(inner.contentOf(path).length).toBeLessThan(1000);
     faults.full = false;
-    await roomy.journal.write({ frames: logged(frames.slice(7, 8)) });
+    await roomy.journal.write({ frames: frames.slice(7, 8) });
     expect(inner.contentOf(path)).toHaveLength(3000);
   });
 
@@ -118,11 +118,11 @@ describe('a full disk', () => {
   ])('refuses a rewind whole when %s finds no room: log kept, no archive left', async (_, failingRename) => {
     const { journal } = opened;
     faults.failingRename = failingRename;
-    const rewind = journal.write({ truncateTo: 2, frames: logged(framesAfter(frames[1] ?? null, 1, 'b')) });
+    const rewind = journal.write({ truncateTo: 2, frames: framesAfter(frames[1] ?? null, 1, 'b') });
     await expect(rewind).rejects.toMatchObject({ code: 'disk_full' });
     expect(await journal.archives()).toEqual([]);
     expect(await inner.list(archiveDirectory)).toEqual([]);
-    expect(await journal.read(1, 1 << 20)).toEqual(logged(frames.slice(0, 6)));
+    expect(await journal.read(1, 1 << 20)).toEqual(frames.slice(0, 6));
     expect((await openOn(disk)).hashes).toEqual(hashes(frames.slice(0, 6)));
   });
 
@@ -132,7 +132,7 @@ describe('a full disk', () => {
       open: async (path, mode) => ({ ...(await disk.open(path, mode)), write: () => Promise.reject(new Error('EIO')) }),
     };
     const { journal, fatal } = await openOn(broken);
-    expect(await isAnswered(journal.write({ frames: logged(frames.slice(6, 7)) }))).toBe(false);
+    expect(await isAnswered(journal.write({ frames: frames.slice(6, 7) }))).toBe(false);
     expect(fatal).toHaveLength(1);
   });
 });
@@ -141,10 +141,10 @@ describe('readers', () => {
   test('see the log before or after a rewind, never in between', async () => {
     const { journal } = opened;
     const many = framesAfter(frames[5] ?? null, 40);
-    for (const frame of many) await journal.write({ frames: logged([frame]) });
+    for (const frame of many) await journal.write({ frames: [frame] });
     const other = framesAfter(frames[1] ?? null, 6, 'b');
     const progress = { rewound: false };
-    const rewind = journal.write({ truncateTo: 2, frames: logged(other) }).then(() => (progress.rewound = true));
+    const rewind = journal.write({ truncateTo: 2, frames: other }).then(() => (progress.rewound = true));
     // One begins at each turn, so that some are under way at every step of the rewind.
     const reads: ReturnType<typeof journal.read>[] = [];
     while (!progress.rewound) {
@@ -154,24 +154,24 @@ describe('readers', () => {
     await rewind;
     const before = hashes([...frames.slice(0, 6), ...many]);
     const after = hashes([...frames.slice(0, 2), ...other]);
-    const seen = (await Promise.all(reads)).map((read) => hashes(read.map(({ frame }) => frame)));
+    const seen = (await Promise.all(reads)).map((read) => hashes(read));
     for (const each of seen) expect([before, after]).toContainEqual(each);
     expect(seen).toContainEqual(before);
     expect(seen).toContainEqual(after);
-    expect((await journal.read(1, 1 << 20)).map(({ frame }) => frame.hash)).toEqual(after);
+    expect(hashes(await journal.read(1, 1 << 20))).toEqual(after);
   });
 
   test('see all of what they ask for, or that it is compacted, while the log is', async () => {
     const { journal } = opened;
     const many = framesAfter(frames[5] ?? null, 40);
-    for (const frame of many) await journal.write({ frames: logged([frame]) });
+    for (const frame of many) await journal.write({ frames: [frame] });
     for (const index of [30, 40]) await journal.makeCheckpoint(index);
     const progress = { compacted: false };
     const compaction = journal.compact().then(() => (progress.compacted = true));
     const reads: Promise<string>[] = [];
     while (!progress.compacted) {
       const read = journal.read(2, 1 << 20).then(
-        (all) => hashes(all.map(({ frame }) => frame)).join(),
+        (all) => hashes(all).join(),
         (error: unknown) => (error instanceof AppError ? error.code : String(error)),
       );
       reads.push(read);
@@ -197,12 +197,12 @@ describe('readers', () => {
       },
     };
     const { journal } = await openOn(slowDisk);
-    await journal.write({ frames: logged(frames.slice(6, 8)) });
+    await journal.write({ frames: frames.slice(6, 8) });
     const other = framesAfter(frames[1] ?? null, 8, 'b');
     slow.armed = true;
     const read = journal.read(1, 1 << 20);
-    await journal.write({ truncateTo: 2, frames: logged(other) });
+    await journal.write({ truncateTo: 2, frames: other });
     release();
-    expect(await read).toEqual(logged([...frames.slice(0, 2), ...other]));
+    expect(await read).toEqual([...frames.slice(0, 2), ...other]);
   });
 });

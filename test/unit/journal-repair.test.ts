@@ -4,7 +4,7 @@ import type { Frame } from '../../sidecar/core/frame.ts';
 import { encodeSegmentHeader, segmentName } from '../../sidecar/journal/segment.ts';
 import type { Journal } from '../../sidecar/ports.ts';
 import { faultyDisk, noFaults } from '../lib/faulty-disk.ts';
-import { collect, frameAfter, framesAfter, logged } from '../lib/sample-frames.ts';
+import { collect, frameAfter, framesAfter } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { logDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -22,7 +22,7 @@ const hole = (fromIndex: number, toIndex: number): unknown => ({
 });
 const damaged = async (): Promise<Journal> => (await openOn(disk, { scan: false })).journal;
 const between = (from: number, to: number): Frame[] => frames.slice(from - 1, to);
-const recovered = async (of: Journal): Promise<string[]> => hashesOf((await collect(of.recovered())).map(({ frame }) => frame));
+const recovered = async (of: Journal): Promise<string[]> => hashesOf(await collect(of.recovered()));
 
 /** Damages the record of a frame. */
 async function hurt(index: number): Promise<void> {
@@ -39,7 +39,7 @@ async function hurt(index: number): Promise<void> {
 beforeEach(async () => {
   disk = new VolatileDisk();
   ({ journal } = await openOn(disk));
-  for (const frame of frames) await journal.write({ frames: logged([frame]) });
+  for (const frame of frames) await journal.write({ frames: [frame] });
   expect((await disk.list(logDirectory)).sort()).toEqual([1, 4, 6, 8, 10].map(segmentName));
 });
 
@@ -65,7 +65,7 @@ describe('a hole', () => {
     ] as const)
       await opened.repair(between(from, to));
     expect(await recovered(opened)).toEqual(hashesOf(frames));
-    await opened.write({ frames: logged(framesAfter(frames[9] ?? null, 3)) });
+    await opened.write({ frames: framesAfter(frames[9] ?? null, 3) });
     expect((await openOn(disk)).hashes).toHaveLength(13);
   });
 
@@ -73,7 +73,7 @@ describe('a hole', () => {
     await hurt(3);
     const opened = await damaged();
     await expect(recovered(opened)).rejects.toMatchObject({ code: 'journal_corrupt' });
-    expect(() => opened.write({ frames: logged([frameAfter(frames[9] ?? null, [])]) })).toThrow('recovered()');
+    expect(() => opened.write({ frames: [frameAfter(frames[9] ?? null, [])] })).toThrow('recovered()');
     await opened.close();
     const again = await damaged();
     await again.repair(between(3, 3));
@@ -119,7 +119,7 @@ describe('a hole', () => {
   test('under a checkpoint keeps the rest of a batch that nothing else proves durable', async () => {
     const batch = new VolatileDisk();
     const { journal: written } = await openOn(batch);
-    await written.write({ frames: logged(frames.slice(0, 3)) });
+    await written.write({ frames: frames.slice(0, 3) });
     await written.makeCheckpoint(2);
     disk = batch;
     await hurt(1);
@@ -151,7 +151,7 @@ describe('what nothing names is refused', () => {
     for (const name of await disk.list(logDirectory)) await disk.remove(`${logDirectory}/${name}`);
     const other = new VolatileDisk();
     const twin = (await openOn(other)).journal;
-    for (const frame of framesAfter(null, 10, 'b')) await twin.write({ frames: logged([frame]) });
+    for (const frame of framesAfter(null, 10, 'b')) await twin.write({ frames: [frame] });
     for (const name of await other.list(logDirectory)) {
       await disk.open(`${logDirectory}/${name}`, 'create');
       disk.replaceContent(`${logDirectory}/${name}`, other.contentOf(`${logDirectory}/${name}`));

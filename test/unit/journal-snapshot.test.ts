@@ -12,7 +12,7 @@ import type { Archive, Journal } from '../../sidecar/ports.ts';
 import { renewMember } from '../../sidecar/recovery.ts';
 import { faultyDisk, noFaults } from '../lib/faulty-disk.ts';
 import { decodedSnapshot } from '../lib/memory-checkpoint.ts';
-import { collect, epochOf, framesAfter, listed, logged } from '../lib/sample-frames.ts';
+import { collect, epochOf, framesAfter, listed } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, checkpointDirectory, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -40,7 +40,7 @@ async function snapshotOf(journal: Journal): Promise<{ id: string; bytes: Buffer
 
 beforeEach(async () => {
   const { journal } = await openOn(new VolatileDisk());
-  await journal.write({ frames: logged(frames) });
+  await journal.write({ frames });
   await journal.makeCheckpoint(9);
   ({ id, bytes } = await snapshotOf(journal));
 });
@@ -122,7 +122,7 @@ function receipt(idempotencyKey: string, uid: number): StateRecord {
 describe('a snapshot that is received', () => {
   test('and is another than its id says is dropped, the log stays', async () => {
     const { journal } = await openOn(new VolatileDisk());
-    await journal.write({ frames: logged(frames.slice(0, 3)) });
+    await journal.write({ frames: frames.slice(0, 3) });
     const wrong = Buffer.from(bytes);
     wrong.writeUInt8(wrong.readUInt8(100) ^ 1, 100);
     for (const [name, content] of [
@@ -133,7 +133,7 @@ describe('a snapshot that is received', () => {
       await expect(journal.installSnapshot(name)).rejects.toMatchObject({ code: 'journal_corrupt' });
       expect(journal.receivedSnapshot()).toBeNull();
     }
-    expect(await journal.read(1, 1 << 20)).toEqual(logged(frames.slice(0, 3)));
+    expect(await journal.read(1, 1 << 20)).toEqual(frames.slice(0, 3));
   });
 
   test('has a name that is no path, and a size that is bounded (I10)', async () => {
@@ -148,10 +148,10 @@ describe('a snapshot that is received', () => {
   test('waits for the writes before it, and the writes behind it go after it', async () => {
     const { journal } = await openOn(new VolatileDisk());
     await journal.receiveSnapshot(id, bytes.length, 0, bytes);
-    const before = journal.write({ frames: logged(frames.slice(0, 2)) });
+    const before = journal.write({ frames: frames.slice(0, 2) });
     const installed = journal.installSnapshot(id);
     await Promise.all([before, installed]);
-    await journal.write({ frames: logged(framesAfter(frames[8] ?? null, 1)) });
+    await journal.write({ frames: framesAfter(frames[8] ?? null, 1) });
     expect(journal.base.position.index).toBe(9);
   });
 
@@ -162,19 +162,19 @@ describe('a snapshot that is received', () => {
     const [faults, inner] = [noFaults(), new VolatileDisk()];
     const { journal } = await openOn(faultyDisk(inner, faults));
     const own = framesAfter(null, 3, 'own', epochOf(1, 'other'));
-    await journal.write({ frames: logged(own) });
+    await journal.write({ frames: own });
     await journal.receiveSnapshot(id, bytes.length, 0, bytes);
     faults.failingRename = failingRename;
     await expect(journal.installSnapshot(id)).rejects.toMatchObject({ code: 'disk_full' });
     expect(await inner.list(archiveDirectory)).toEqual([]);
-    expect(await journal.read(1, 1 << 20)).toEqual(logged(own));
+    expect(await journal.read(1, 1 << 20)).toEqual(own);
     expect((await journal.installSnapshot(id))?.changes).toBe(3);
   });
 
   const own = framesAfter(null, 9, 'own', epochOf(1, 'other'));
   async function partedInWhatItCompacted(disk: VolatileDisk): Promise<Journal> {
     const { journal } = await openOn(disk);
-    for (const frame of own) await journal.write({ frames: logged([frame]) });
+    for (const frame of own) await journal.write({ frames: [frame] });
     for (const index of [4, 6]) await journal.makeCheckpoint(index);
     expect(await journal.compact()).toBeGreaterThan(1);
     await journal.receiveSnapshot(id, bytes.length, 0, bytes);
@@ -226,7 +226,7 @@ const unhurried = (disk: Disk): Disk => ({
 describe('a listing of the archive', () => {
   test('is whole while a copy is made and older ones are removed', async () => {
     const { journal } = await openOn(unhurried(new VolatileDisk()));
-    await journal.write({ frames: logged(frames) });
+    await journal.write({ frames });
     for (let timeMs = 1; timeMs <= 20; timeMs += 1) await journal.archiveCopy(timeMs, { count: 20, ageMs: 1000 });
     const copying = { isOver: false };
     const made = journal.archiveCopy(21, { count: 1, ageMs: 1000 }).finally(() => (copying.isOver = true));
@@ -246,7 +246,7 @@ describe('a log with damage that nobody can repair', () => {
     const disk = new VolatileDisk();
     const first = (await openOn(disk)).journal;
     const own = framesAfter(frames[3] ?? null, 8, 'own', epochOf(1, 'other'));
-    for (const frame of [...frames.slice(0, 4), ...own]) await first.write({ frames: logged([frame]) });
+    for (const frame of [...frames.slice(0, 4), ...own]) await first.write({ frames: [frame] });
     for (const name of (await disk.list(logDirectory)).sort().slice(2, 3)) await disk.remove(`${logDirectory}/${name}`);
     const { journal, said } = await openOn(disk, { scan: false });
     expect(journal.damage).toMatchObject([{ fromIndex: 6, toIndex: 7 }]);
@@ -258,7 +258,7 @@ describe('a log with damage that nobody can repair', () => {
     ]);
     expect(journal.damage).toEqual([]);
     expect(await collect(journal.recovered())).toEqual([]);
-    await journal.write({ frames: logged(framesAfter(frames[8] ?? null, 1)) });
+    await journal.write({ frames: framesAfter(frames[8] ?? null, 1) });
     expect((await openOn(disk)).hashes).toHaveLength(1);
     expect(said).toEqual(['frames of the journal are damaged']);
   });
@@ -269,7 +269,7 @@ describe('a rewind', () => {
     for (const keep of [0, 2, 3]) {
       const disk = new VolatileDisk();
       const { journal, fatal } = await openOn(disk);
-      for (const frame of frames) await journal.write({ frames: logged([frame]) });
+      for (const frame of frames) await journal.write({ frames: [frame] });
       for (const index of [4, 7]) await journal.makeCheckpoint(index);
       const first = await journal.compact();
       expect(first).toBe(4);

@@ -1,7 +1,6 @@
 // The core on bad days: each test tells how a cluster once got stuck or answered wrongly.
 import { describe, expect, test } from '@jest/globals';
-import { encodeFrame } from '../../sidecar/core/frame.ts';
-import type { SequencedFrame } from '../../sidecar/core/io.ts';
+import { encodeFrame, type Frame } from '../../sidecar/core/frame.ts';
 import { emptyHardState } from '../../sidecar/core/hard-state.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { MemberWorld } from '../lib/member-world.ts';
@@ -120,14 +119,14 @@ describe('a volume of another cluster', () => {
   const epoch = { generation: 0, number: 9, nonce: 'f'.repeat(16) };
   const change = { operations: [{ put: { key: 'foreign', value: 1 } }] };
   /** A log of cluster `other`, in an epoch above all that this cluster has seen: a claim and some changes. */
-  function foreignLog(): SequencedFrame[] {
-    const frames: SequencedFrame[] = [];
+  function foreignLog(): Frame[] {
+    const frames: Frame[] = [];
     for (let index = 1; index <= 5; index += 1) {
       const kind = index === 1 ? 'claim' : 'data';
       const changes = kind === 'claim' ? [] : [change];
-      const prevHash = frames.at(-1)?.frame.hash ?? '';
+      const prevHash = frames.at(-1)?.hash ?? '';
       const head = { version: 1, clusterId: 'other', epoch, timeMs: 0, acknowledgedIndex: 0 } as const;
-      frames.push({ frame: encodeFrame({ ...head, kind, index, firstUid: Math.max(index - 1, 1), prevHash, changes }, sha256), seq: 0 });
+      frames.push(encodeFrame({ ...head, kind, index, firstUid: Math.max(index - 1, 1), prevHash, changes }, sha256));
     }
     return frames;
   }
@@ -157,7 +156,7 @@ describe('a volume of another cluster', () => {
     const world = running();
     write(world, 3);
     for (const { pod } of world.nodes) world.crash(pod);
-    world.stream.splice(0, Infinity, ...foreignLog().map(({ frame }) => [frame]));
+    world.stream.splice(0, Infinity, ...foreignLog().map((frame) => [frame]));
     for (const { pod } of world.nodes) world.start(pod);
     world.run(1000);
     world.openRound('m-0');
@@ -179,10 +178,10 @@ describe('a blocked member', () => {
     world.until('all agree', () => agree(world));
     world.crash('m-2');
     const { frames } = world.node('m-2');
-    const last = frames.at(-1)?.frame;
+    const last = frames.at(-1);
     if (last === undefined) throw new Error('no frame');
     const own = encodeFrame({ ...last, index: last.index + 1, firstUid: last.firstUid + last.changes.length, prevHash: last.hash }, sha256);
-    frames.push({ frame: own, seq: 0 });
+    frames.push(own);
     for (let at = 0; at < 80; at += 1) write(world, 1);
     world.start('m-2');
     world.until('it is blocked', () => world.phase('m-2') === 'Blocked');

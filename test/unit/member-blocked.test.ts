@@ -10,12 +10,12 @@ test('a majority that was ahead of its leader follows whom it votes for, when th
   world.until('all agree', () => agree(world));
   const ahead = ['m-1', 'm-2', 'm-3'];
   for (const pod of ahead) world.crash(pod);
-  const last = world.node('m-0').frames.at(-1)?.frame;
+  const last = world.node('m-0').frames.at(-1);
   if (last === undefined) throw new Error('no frame');
   // The leader published it, and was never told that it is stored.
   const { bytes: _bytes, hash: prevHash, ...body } = last;
   const next = encodeFrame({ ...body, index: last.index + 1, firstUid: last.firstUid + last.changes.length, prevHash }, sha256);
-  for (const pod of ahead) world.node(pod).frames.push({ frame: next, seq: 0 });
+  for (const pod of ahead) world.node(pod).frames.push(next);
   for (const pod of ahead) world.start(pod);
   world.until('they are blocked', () => ahead.every((pod) => world.phase(pod) === 'Blocked'));
   world.crash('m-0');

@@ -38,7 +38,7 @@ describe('a stream that was lost', () => {
     expect(
       world
         .node('m-0')
-        .frames.map(({ frame }) => frame.hash)
+        .frames.map(({ hash }) => hash)
         .filter((hash) => !stored.includes(hash)),
     ).toEqual([]);
   });

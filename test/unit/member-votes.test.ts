@@ -56,11 +56,11 @@ test('a candidate with more changes of an older epoch does not lead with them in
   world.crash('m-2');
   const { frames } = world.node('m-2');
   for (let made = 0; made < 5; made += 1) {
-    const last = frames.at(-1)?.frame;
+    const last = frames.at(-1);
     if (last === undefined) throw new Error('no frame');
     const { bytes: _bytes, hash: prevHash, ...body } = last;
     const firstUid = body.firstUid + body.changes.length;
-    frames.push({ frame: encodeFrame({ ...body, index: body.index + 1, firstUid, prevHash }, sha256), seq: 0 });
+    frames.push(encodeFrame({ ...body, index: body.index + 1, firstUid, prevHash }, sha256));
   }
   world.handOver('m-0');
   world.until('m-1 leads', () => world.leader() === 'm-1');

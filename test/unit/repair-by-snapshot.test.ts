@@ -7,7 +7,7 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal, LogStream, Peers, Snapshot, SnapshotStore } from '../../sidecar/ports.ts';
 import { repairJournal } from '../../sidecar/repair.ts';
 import { fastClock } from '../lib/fast-clock.ts';
-import { epochOf, framesAfter, logged, promised } from '../lib/sample-frames.ts';
+import { epochOf, framesAfter, promised } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { damageFrames, openOn } from '../lib/volatile-journal.ts';
 
@@ -19,7 +19,7 @@ let journal: Journal;
 beforeEach(async () => {
   disk = new VolatileDisk();
   const whole = (await openOn(disk)).journal;
-  for (const frame of frames) await whole.write({ frames: logged([frame]) });
+  for (const frame of frames) await whole.write({ frames: [frame] });
   await whole.write({ hardState: promised(epochOf(1)) });
   await whole.makeCheckpoint(2);
   await damageFrames(disk, [4, 5]);
@@ -34,7 +34,7 @@ interface Given {
 /** The state at frame `index` of a log. */
 async function stateAt(index: number, log: readonly Frame[] = frames): Promise<Given> {
   const other = (await openOn(new VolatileDisk())).journal;
-  await other.write({ frames: logged(log) });
+  await other.write({ frames: log });
   await other.makeCheckpoint(index);
   const snapshot = other.snapshot();
   const bytes = snapshot === null ? null : await other.readSnapshot(snapshot.id, 0, snapshot.bytes);

@@ -8,7 +8,7 @@ import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal, LogStream, Peers, SnapshotStore } from '../../sidecar/ports.ts';
 import { repairJournal } from '../../sidecar/repair.ts';
 import { fastClock } from '../lib/fast-clock.ts';
-import { collect, framesAfter, logged } from '../lib/sample-frames.ts';
+import { collect, framesAfter } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { damageFrames, logDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -19,7 +19,7 @@ let journal: Journal;
 beforeEach(async () => {
   const disk = new VolatileDisk();
   const whole = (await openOn(disk)).journal;
-  for (const frame of frames) await whole.write({ frames: logged([frame]) });
+  for (const frame of frames) await whole.write({ frames: [frame] });
   await damageFrames(disk, [4, 5]);
   journal = (await openOn(disk, { scan: false })).journal;
   expect(journal.damage).toEqual([{ fromIndex: 4, toIndex: 5, hash: frames[4]?.hash, found: expect.stringContaining(logDirectory) }]);
@@ -92,7 +92,7 @@ async function repair(peers: Peers, stream: LogStream): Promise<string[]> {
 }
 
 const expectWhole = async (): Promise<void> =>
-  expect((await collect(journal.recovered())).map(({ frame }) => frame.hash)).toEqual(frames.map(({ hash }) => hash));
+  expect((await collect(journal.recovered())).map(({ hash }) => hash)).toEqual(frames.map(({ hash }) => hash));
 
 describe('damaged frames of a journal', () => {
   test('are fetched from the peer that has them; what another has at their place is not taken (I1)', async () => {

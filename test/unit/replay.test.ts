@@ -4,7 +4,7 @@ import { limits, type Change } from '../../sidecar/core/frame.ts';
 import type { ArchivedChange, Journal } from '../../sidecar/ports.ts';
 import { replayed } from '../../sidecar/replay.ts';
 import { MemoryCluster } from '../lib/memory-cluster.ts';
-import { collect, epochOf, framesAfter, logged, put } from '../lib/sample-frames.ts';
+import { collect, epochOf, framesAfter, put } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { archiveDirectory, openOn } from '../lib/volatile-journal.ts';
 
@@ -12,7 +12,7 @@ const own = framesAfter(null, 3, 'own', epochOf(2, 'other'));
 /** A journal that gave `own` up. */
 async function archived(disk: VolatileDisk): Promise<{ journal: Journal; id: string }> {
   const { journal } = await openOn(disk);
-  await journal.write({ frames: logged(own) });
+  await journal.write({ frames: own });
   const tail = await journal.write({ truncateTo: 0 });
   return { journal, id: tail?.id ?? '' };
 }

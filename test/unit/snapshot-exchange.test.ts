@@ -7,7 +7,7 @@ import type { Journal, SnapshotStore } from '../../sidecar/ports.ts';
 import { receiveSnapshot, snapshotsInNats, storeSnapshot, type SnapshotSource } from '../../sidecar/snapshot-exchange.ts';
 import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
 import { eventually } from '../lib/eventually.ts';
-import { collect, frameAfter, logged, put } from '../lib/sample-frames.ts';
+import { collect, frameAfter, put } from '../lib/sample-frames.ts';
 import { SimJetStreamServer } from '../lib/sim-jetstream.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { openOn } from '../lib/volatile-journal.ts';
@@ -24,7 +24,7 @@ beforeEach(async () => {
   let last = null;
   for (let at = 0; at < 3; at += 1) {
     last = frameAfter(last, [put(`key-${String(at)}`, 'v'.repeat(400_000))]);
-    await journal.write({ frames: logged([last]) });
+    await journal.write({ frames: [last] });
   }
   await journal.makeCheckpoint(3);
   const server = new SimJetStreamServer({ clock: systemClock, random: seededRandom(1), latencyMs: 0 });

@@ -149,10 +149,10 @@ describe('a member whose log is as long as the others have compacted, and parted
     world.crash('m-2');
     // Claims that nobody acknowledged, as of a leader that was cut off.
     const node = world.node('m-2');
-    let last = node.frames.at(-1)?.frame as Frame;
+    let last = node.frames.at(-1) as Frame;
     for (let made = 0; made < 40; made += 1) {
       last = claimAfter(last);
-      node.frames.push({ frame: last, seq: 0 });
+      node.frames.push(last);
     }
     for (let round = 0; round < 40; round += 1) write(world, 1);
     const { baseIndex, length } = world.member('m-0').log;
