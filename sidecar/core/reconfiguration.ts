@@ -1,6 +1,6 @@
 // Changing who counts, one step at a time (ADR 10): a member with another disk takes its old place, new members come in, surplus ones go.
 // Only a leader asks, and only when the step before is acknowledged. It does not commit anything: that is counted like every other frame.
-import { sameVoters, type Configuration } from '../../common/configuration.ts';
+import { sameVoters, type Configuration, type Voter } from '../../common/configuration.ts';
 import { sameEpoch } from '../../common/position.ts';
 import { coreLimits } from './limits.ts';
 import type { Leader } from './role.ts';
@@ -12,8 +12,14 @@ const maxVoters = 7;
 export function nextConfiguration(m: Member, leader: Leader): Configuration | null {
   const current = m.log.configurations.at(-1);
   if (current === undefined || current.index > m.acknowledgedIndex || m.order.length === 0 || m.stopping !== null) return null;
-  const { voters } = current;
-  const surplus = voters.find(({ pod }) => !m.order.includes(pod));
+  const next = nextStep(m, leader, current.voters);
+  // Without a majority of those who would count it could not be acknowledged, and all would wait for it.
+  if (next !== null) return isMajorityInReach(m, leader, next) ? next : null;
+  return leader.queue.length === 0 && isUnknownToLog(m) ? current.voters : null;
+}
+
+function nextStep(m: Member, leader: Leader, voters: Configuration): Configuration | null {
+  const surplus = surplusOf(m, leader, voters);
   const without = surplus === undefined ? null : voters.filter((voter) => voter !== surplus);
   if (voters.length >= maxVoters && without !== null) return without;
   for (const pod of m.order) {
@@ -24,8 +30,21 @@ export function nextConfiguration(m: Member, leader: Leader): Configuration | nu
       ? [...voters, { pod, incarnation }]
       : voters.map((voter) => (voter === known ? { pod, incarnation } : voter));
   }
-  return without ?? (leader.queue.length === 0 && isUnknownToLog(m) ? voters : null);
+  // Who is to go counts until those are in that are to stay: as many disks as are wanted have the log.
+  return voters.length > m.order.length ? without : null;
 }
+
+/** Who is to go next: whoever is not there any more first, this leader last. */
+function surplusOf(m: Member, leader: Leader, voters: Configuration): Voter | undefined {
+  const surplus = voters.filter(({ pod }) => !m.order.includes(pod));
+  return surplus.find((voter) => !isInReach(m, leader, voter)) ?? surplus.find(({ pod }) => pod !== m.config.pod) ?? surplus[0];
+}
+
+const isMajorityInReach = (m: Member, leader: Leader, voters: Configuration): boolean =>
+  voters.filter((voter) => isInReach(m, leader, voter)).length > Math.floor(voters.length / 2);
+
+const isInReach = (m: Member, leader: Leader, { pod, incarnation }: Voter): boolean =>
+  incarnation === (pod === m.config.pod ? m.hardState.incarnation : incarnationInReach(m, leader, pod));
 
 /** Named as acknowledged by a frame after it, the step is known to whoever starts with the log alone, the member that is gone or not. Once more is enough. */
 function isUnknownToLog({ log }: Member): boolean {

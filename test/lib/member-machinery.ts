@@ -36,7 +36,7 @@ export class MemberMachinery {
   readonly otherLease = new Map<string, LeaseRecord>();
   /** The stream takes frames and does not say so. */
   silentStream = false;
-  protected members: string[];
+  protected members: readonly string[];
   protected readonly options: Partial<MemberConfig>;
   readonly #work: (() => void)[] = [];
   readonly #delayed: { readonly atMs: number; readonly work: () => void }[] = [];

@@ -63,11 +63,14 @@ export class MemberWorld extends MemberMachinery {
   /** `spec.members` changes: failover.csv names so many, and pods come; those that go are deleted by who waits for it. */
   resize(members: number): void {
     for (let at = this.members.length; at < members; at += 1) this.nodes.push(new MemberNode(`m-${String(at)}`, 'member'));
-    this.members = Array.from({ length: members }, (_, at) => `m-${String(at)}`);
-    for (const node of this.nodes) {
-      if (node.member === null && this.members.includes(node.pod)) this.start(node.pod);
-      else this.input(node, { kind: 'order', members: this.members });
-    }
+    this.name(Array.from({ length: members }, (_, at) => `m-${String(at)}`));
+    for (const { pod, member } of this.nodes) if (member === null && this.members.includes(pod)) this.start(pod);
+  }
+
+  /** failover.csv names these members. */
+  name(members: readonly string[]): void {
+    this.members = members;
+    for (const node of this.nodes) this.input(node, { kind: 'order', members });
   }
 
   clearLease(): void {

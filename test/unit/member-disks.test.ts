@@ -135,6 +135,39 @@ describe('the configuration', () => {
     expect([...sizes].sort()).toEqual(Array.from({ length: Math.abs(to - from) + 1 }, (_, at) => Math.min(from, to) + at));
   });
 
+  test('keeps a member that is to go until the one that is to stay has come', () => {
+    const world = running();
+    world.crash('m-0');
+    world.until('another leads', () => world.leader() !== null && world.leader() !== 'm-0');
+    const leader = (): string => world.leader() ?? 'nobody';
+    // failover.csv names m-0 alone.
+    world.resize(1);
+    world.crash('m-0');
+    world.run(5000);
+    write(world, 3);
+    expect(voters(world, leader()).map(({ pod }) => pod)).toEqual(['m-0', 'm-1', 'm-2']);
+    world.start('m-0');
+    world.until('m-0 alone counts', () => voters(world, 'm-0').length === 1);
+    expect(voters(world, 'm-0')).toEqual([{ pod: 'm-0', incarnation: incarnation(world, 'm-0') }]);
+  });
+
+  test('lets first go who is not there any more: without a majority in reach no step is acknowledged', () => {
+    const world = running();
+    world.crash('m-2');
+    world.run(3000);
+    world.name(['m-0']);
+    world.until('m-0 alone counts', () => voters(world, 'm-0').length === 1);
+    write(world, 3);
+  });
+
+  test('never goes below the size that is wanted, nor to nobody, while those are not there that are named', () => {
+    const world = running(1);
+    world.name(['m-5']);
+    world.run(5000);
+    write(world, 3);
+    expect(voters(world, 'm-0').map(({ pod }) => pod)).toEqual(['m-0']);
+  });
+
   test('is written twice, so that the log alone tells it, and then nothing more while nobody writes', () => {
     const world = running();
     world.node('m-2').loseDisk();
