@@ -197,7 +197,10 @@ export class Oracles {
     // What was refused for changes that were given up can be judged no more.
     if (this.#options.durability === 'Leader' || this.acknowledged.gaveUp) return;
     for (const { preconditions, fromUid, toUid } of this.#conflicts) {
-      if (!this.acknowledged.refusedBetween(preconditions, fromUid, Math.min(toUid, this.acknowledged.uid)))
+      if (this.acknowledged.refusedBetween(preconditions, fromUid, Math.min(toUid, this.acknowledged.uid))) continue;
+      // Nor what was refused for changes that nobody had heard of before their disks were lost.
+      const since = Array.from({ length: toUid - fromUid }, (_, at) => this.book.withUid(fromUid + 1 + at)).flat();
+      if (!since.some((frame) => this.losses.excuse(frame)))
         this.#options.complain('order', `a change was refused for ${JSON.stringify(preconditions)}, which held all the time`);
     }
   }
