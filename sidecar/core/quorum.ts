@@ -1,6 +1,7 @@
 // Counting by disks (ADR 10): which configurations are active, who stands under a promise, and what a majority of each of them has reached.
 import { sameVoters, type Configuration, type Voter } from '../../common/configuration.ts';
 import { sameEpoch, type Epoch } from '../../common/position.ts';
+import { podOfIdentity } from '../../common/report.ts';
 import type { Member } from './state.ts';
 
 /** A member, by its disk, and how far it is. */
@@ -36,12 +37,17 @@ export const isVoter = (m: Member): boolean =>
     voters.some(({ pod, incarnation }) => pod === m.config.pod && incarnation === m.hardState.incarnation),
   );
 
-/** Those whose word counts: they are named in failover.csv, count still, or will when the claim of the open round is there. */
-export const knownMembers = (m: Member): Set<string> =>
-  new Set([
-    ...m.order,
-    ...[...activeConfigurations(m), m.lease.record?.round?.configuration ?? []].flatMap((voters) => voters.map(({ pod }) => pod)),
-  ]);
+/**
+ * Those whose word counts: they are named in failover.csv, count still, will when the claim of the open round is there, or hold the Lease, which no replica may take (I4):
+ * who has an old disk may know of nobody else, while those that are to go lead still.
+ */
+export function knownMembers(m: Member): Set<string> {
+  const { record } = m.lease;
+  const voters = [...activeConfigurations(m), record?.round?.configuration ?? []].flat();
+  const known = new Set([...m.order, ...voters.map(({ pod }) => pod), podOfIdentity(record?.holder ?? '')]);
+  known.delete('');
+  return known;
+}
 
 export const isKnown = (m: Member, name: string): boolean => knownMembers(m).has(name);
 

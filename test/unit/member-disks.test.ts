@@ -90,6 +90,25 @@ describe('a member whose volume is lost', () => {
     world.until('all agree', () => agree(world));
   });
 
+  test('that knew of nobody else follows those that came later and are to go again, when one of them leads', () => {
+    const world = running(1);
+    write(world, 3);
+    const { frames, hardState } = world.node('m-0');
+    const copy = { frames: [...frames], hardState };
+    world.resize(3);
+    world.until('all count', () => voters(world, 'm-0').length === 3);
+    write(world, 3);
+    world.crash('m-0');
+    Object.assign(world.node('m-0'), copy);
+    world.name(['m-0']);
+    world.until('another leads', () => world.leader() !== null);
+    world.start('m-0');
+    world.until('m-0 alone counts, with its new disk', () => {
+      const [voter, ...others] = voters(world, 'm-0');
+      return others.length === 0 && voter?.incarnation === incarnation(world, 'm-0') && voter.incarnation !== hardState.incarnation;
+    });
+  });
+
   test('follows while the API server is away, and votes for nobody (I2)', () => {
     const world = running();
     world.crash('m-2');
