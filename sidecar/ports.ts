@@ -98,6 +98,8 @@ export interface Journal {
   readonly damage: readonly DamagedFrames[];
   /** Puts the frames of one entry of `damage`, all of them in order, back in their place. Rejects with AppError journal_corrupt when they are not those; with disk_full, when a part may be filled already: ask `damage` again. */
   repair(frames: readonly Frame[]): Promise<void>;
+  /** Lets the log begin behind `checkpoint`, when all damage lies at or before it: nothing of the state is lost. Rejects with AppError disk_full; nothing has changed then. */
+  beginBehindCheckpoint(): Promise<void>;
   /** The newest one: what `checkpointState` gives is the state at its position. `null`: the state is empty and begins with frame 1. */
   readonly checkpoint: SnapshotHead | null;
   /** Records of `checkpoint` as it is at the call, in the order of a snapshot. Rejects with AppError journal_corrupt, and ends the process as `read` does. */

@@ -43,7 +43,7 @@ export async function repairJournal(sources: RepairSources): Promise<void> {
       continue;
     }
     rounds += 1;
-    if (rounds >= roundsBeforeSnapshot && (await giveWayToSnapshot(hole, sources))) return;
+    if (rounds >= roundsBeforeSnapshot && ((await leaveToCheckpoint(sources)) || (await giveWayToSnapshot(hole, sources)))) return;
     log.warn({ ...hole }, 'frames of the journal are damaged, and nobody has them yet: start another member, or bring the stream back');
     tell(whyWaiting(hole));
     await new Promise<void>((resolve) => clock.after(retryMs, resolve));
@@ -54,6 +54,15 @@ function whyWaiting({ fromIndex, toIndex, found }: DamagedFrames): Omit<Waiting,
   const which = fromIndex === toIndex ? `frame ${String(fromIndex)}` : `frames ${String(fromIndex)} to ${String(toIndex)}`;
   const next = 'It waits for another member or the stream to have them: start the others, or bring NATS back.';
   return { reason: journalDamaged, message: `The journal is damaged: ${which} (${found}). ${next}` };
+}
+
+/** The own checkpoint holds all that is damaged: only the frames are lost, and others may have compacted them too. */
+async function leaveToCheckpoint({ journal, log }: RepairSources): Promise<boolean> {
+  const index = journal.checkpoint?.position.index ?? 0;
+  if (journal.damage.some(({ toIndex }) => toIndex > index)) return false;
+  await journal.beginBehindCheckpoint();
+  log.warn({ index }, 'frames of the journal are damaged for good: its log begins behind the checkpoint that holds them');
+  return true;
 }
 
 /**

@@ -2,7 +2,7 @@
 // `hash` is SHA-256 over `prevHash` and the frame's bytes: two logs that agree on a hash agree on all before it (I1).
 // The bytes are JSON, so that a person can read a journal or a stream with common tools.
 import { z } from 'zod';
-import { epochSchema, type Epoch } from '../../common/position.ts';
+import { epochSchema, type Epoch, type Position } from '../../common/position.ts';
 import { configurationSchema, type Configuration } from '../../common/configuration.ts';
 
 export const limits = Object.freeze({
@@ -154,3 +154,6 @@ function contradiction({ kind, changes, configuration, index, acknowledgedIndex 
 
 /** UID of the last change at or before the end of this frame. */
 export const lastUid = (frame: FrameBody): number => frame.firstUid + frame.changes.length - 1;
+
+/** Of the log that ends with it. */
+export const endOf = (frame: Frame): Position => ({ epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash });

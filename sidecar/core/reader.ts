@@ -2,7 +2,7 @@
 // Guarantees that what is appended continues the own chain (I1), and that what is dropped was archived by the same journal step (I5).
 // It does not decide who leads, and it never blocks: only a starting member is judged (`join.ts`).
 import { compareEpochs, sameEpoch, type Position } from '../../common/position.ts';
-import { decodeFrame, lastUid, type Frame } from './frame.ts';
+import { decodeFrame, endOf, type Frame } from './frame.ts';
 import { coreLimits } from './limits.ts';
 import { isToRecover } from './eligibility.ts';
 import { unpackFrames } from './message.ts';
@@ -98,8 +98,6 @@ function isBelowPromise(m: Member, frame: Frame): boolean {
   // Only one nonce of a number can have won the votes; a frame of it is followed unless the own log already has one of that number.
   return !sameEpoch(frame.epoch, m.promise) && compareEpochs(m.log.lastEpoch, frame.epoch) === 0;
 }
-
-const endOf = (frame: Frame): Position => ({ epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash });
 
 /** Wants the log that ends at `target`: from what was set aside, else frame by frame from the peers. */
 export function seek(m: Member, target: Position): void {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { epochSchema, positionSchema, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
 import { configurationSchema, type Configuration } from '../../common/configuration.ts';
-import { lastUid, type Frame, type Json } from './frame.ts';
+import { endOf, type Frame, type Json } from './frame.ts';
 
 /** One leadership of a log: all frames from `fromIndex` up to the next span are of this epoch and nonce. */
 export interface EpochSpan {
@@ -57,7 +57,7 @@ export function advanceHead(head: SnapshotHead | null, frame: Frame): SnapshotHe
   const last = history.at(-1);
   return {
     clusterId: frame.clusterId,
-    position: { epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash },
+    position: endOf(frame),
     history:
       last !== undefined && sameEpoch(last.epoch, frame.epoch) ? history : [...history, { epoch: frame.epoch, fromIndex: frame.index }],
     configuration: frame.configuration ?? head?.configuration ?? null,

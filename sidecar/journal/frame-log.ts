@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { AppError } from '../../common/errors.ts';
 import { emptyPosition, type Position } from '../../common/position.ts';
 import type { SnapshotHead } from '../core/snapshot.ts';
-import { lastUid, type Frame } from '../core/frame.ts';
-import { noRoom, replaceFile, withFile, type DiskFile } from './disk.ts';
+import { endOf, type Frame } from '../core/frame.ts';
+import { replaceFile, withFile } from './disk.ts';
 import { encodeRecords, recordSize } from './record.ts';
 import { fillHole, holeOf } from './repair.ts';
 import { finishRewind, intendRewind } from './rewind.ts';
 import { encodeSegmentHeader, openSegments, Segment, segmentName, type Stretch } from './segment.ts';
+import { SegmentWriter } from './segment-writer.ts';
 import { readStretch, type ChainEnd, type Previous, type SegmentReader } from './stretch.ts';
 import { surveyLog, type Hole } from './survey.ts';
 
@@ -32,10 +33,7 @@ export class FrameLog {
   #base: Position | null = null;
   #end: ChainEnd = emptyPosition;
   #holes: readonly Hole[] = [];
-  /** The last segment, open for writing; null until the first write to it. */
-  #file: DiskFile | null = null;
-  /** Size of that file; zeros behind the last record. */
-  #room = 0;
+  readonly #writer: SegmentWriter;
   /** Times that what could be read was taken away. */
   #removals = 0;
   #removing: Promise<void> | null = null;
@@ -43,6 +41,7 @@ export class FrameLog {
   private constructor(reader: SegmentReader, place: LogPlace) {
     this.#reader = reader;
     this.#place = place;
+    this.#writer = new SegmentWriter(reader.disk, place.roomBytes);
   }
 
   /** Throws AppError journal_corrupt or journal_version. */
@@ -95,29 +94,19 @@ export class FrameLog {
   /** Appends frames with one sync. On AppError disk_full none of them is kept; any other failure is fatal. */
   async append(frames: readonly Frame[]): Promise<void> {
     const segment = await this.#openSegment();
-    const file = await this.#writable(segment);
     const { bytes, checksums } = encodeRecords(frames, this.#end.index);
-    try {
-      await this.#makeRoom(file, segment.size + bytes.length);
-      await file.write(bytes, segment.size);
-    } catch (error) {
-      const why = noRoom(error);
-      if (why instanceof AppError) {
-        await file.truncate(segment.size);
-        await file.datasync();
-        this.#room = segment.size;
-      }
-      throw why;
-    }
-    await file.datasync();
+    await this.#writer.append(segment, bytes);
     this.#note(segment, frames, checksums);
   }
 
   /** Keeps the frames up to `index` and puts `frames` after them, all or nothing. AppError disk_full means nothing; any other failure is fatal. */
   async replaceAfter(index: number, frames: readonly Frame[]): Promise<void> {
+    return this.#replaceAfter({ index, hash: await this.hashAt(index) }, frames);
+  }
+
+  async #replaceAfter({ index, hash }: ChainEnd, frames: readonly Frame[]): Promise<void> {
     const { disk } = this.#reader;
     const { directory, checkpointDirectory } = this.#place;
-    const hash = await this.hashAt(index);
     const kept = this.#segments.filter(({ firstIndex }) => firstIndex <= index);
     const precedingBytes = kept.at(-1)?.endOf(index) ?? 0;
     // The new segment is durable as one: each of its frames was when any of them can be seen.
@@ -134,24 +123,40 @@ export class FrameLog {
     });
   }
 
+  /** The log begins behind the checkpoint, and what is damaged before it is given up. The frames behind it, which must be sound, are in memory meanwhile. AppError disk_full means that nothing has changed. */
+  async beginBehind(checkpoint: SnapshotHead | null): Promise<void> {
+    const position = checkpoint?.position ?? emptyPosition;
+    assert(
+      this.#holes.every(({ toIndex }) => toIndex <= position.index),
+      'the checkpoint holds what is damaged',
+    );
+    const rest: Frame[] = [];
+    for await (const frame of this.from(position.index + 1)) rest.push(frame);
+    await this.#replaceAfter(position, rest);
+    await this.#remove(() => this.#removeFirst(this.#segments.length - 1, position));
+    await this.#look(checkpoint);
+  }
+
   /** Removes whole segments that hold nothing beyond `index`, but never the last one. Returns the first index that is left. */
   async compact(index: number): Promise<number> {
     const count = this.#segments.findIndex(({ lastIndex }, at) => lastIndex > index || at === this.#segments.length - 1);
-    const removed = this.#segments.slice(0, Math.max(count, 0));
-    const last = removed.at(-1);
+    const last = this.#segments[count - 1];
     if (last !== undefined) {
-      const frame = await this.frameAt(last.lastIndex);
-      await this.#remove(async () => {
-        this.#base = { epoch: frame.epoch, uid: lastUid(frame), index: frame.index, hash: frame.hash };
-        this.#segments = this.#segments.slice(count);
-        for (const { path } of removed) {
-          await this.#reader.disk.remove(path);
-          // One by one: a power loss must not leave the older of two.
-          await this.#reader.disk.syncDirectory(this.#place.directory);
-        }
-      });
+      const base = endOf(await this.frameAt(last.lastIndex));
+      await this.#remove(() => this.#removeFirst(count, base));
     }
     return this.base.index + 1;
+  }
+
+  async #removeFirst(count: number, base: Position): Promise<void> {
+    const removed = this.#segments.slice(0, count);
+    this.#base = base;
+    this.#segments = this.#segments.slice(count);
+    for (const { path } of removed) {
+      await this.#reader.disk.remove(path);
+      // One by one: a power loss must not leave the older of two.
+      await this.#reader.disk.syncDirectory(this.#place.directory);
+    }
   }
 
   /** The log is empty after `position`: `removal` takes all segments away. */
@@ -229,10 +234,8 @@ export class FrameLog {
     }
   }
 
-  async close(): Promise<void> {
-    const file = this.#file;
-    this.#file = null;
-    await file?.close();
+  close(): Promise<void> {
+    return this.#writer.close();
   }
 
   async #readDurable(index: number, maxBytes: number): Promise<Frame[]> {
@@ -269,21 +272,6 @@ export class FrameLog {
     const segment = new Segment(join(directory, name), firstIndex);
     this.#segments.push(segment);
     return segment;
-  }
-
-  async #writable(segment: Segment): Promise<DiskFile> {
-    if (this.#file === null) {
-      this.#file = await this.#reader.disk.open(segment.path, 'write');
-      this.#room = await this.#file.size();
-    }
-    return this.#file;
-  }
-
-  async #makeRoom(file: DiskFile, end: number): Promise<void> {
-    const { roomBytes } = this.#place;
-    if (roomBytes === 0 || end <= this.#room) return;
-    this.#room = Math.ceil(end / roomBytes) * roomBytes;
-    await file.truncate(this.#room);
   }
 
   #note(segment: Segment, frames: readonly Frame[], checksums: readonly number[]): void {

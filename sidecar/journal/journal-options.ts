@@ -5,6 +5,10 @@ import type { Compress } from './archive-copy.ts';
 import type { Checkpointer } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 
+/** Size after which a segment is sealed and the next batch begins a new one. */
+export const defaultSegmentBytes = 64 * 1024 * 1024;
+export const defaultRoomBytes = 1024 * 1024;
+
 export interface JournalOptions {
   readonly directory: string;
   readonly sha256: Sha256;

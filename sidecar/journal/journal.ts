@@ -29,7 +29,7 @@ import { Checkpoints } from './checkpoints.ts';
 import { realDisk, removeUnfinished, type Disk } from './disk.ts';
 import { FrameLog } from './frame-log.ts';
 import { GroupCommit, type JournalStep } from './group-commit.ts';
-import type { JournalOptions } from './journal-options.ts';
+import { defaultRoomBytes, defaultSegmentBytes, type JournalOptions } from './journal-options.ts';
 import { IncomingSnapshot } from './incoming-snapshot.ts';
 import { finishInstall, intendInstall } from './install.ts';
 import { readHardState, writeHardState } from './hard-state-file.ts';
@@ -37,10 +37,6 @@ import { finishRewind } from './rewind.ts';
 import { segmentHeaderBytes } from './segment.ts';
 import { assertContinues, type SegmentReader } from './stretch.ts';
 import { Turns } from './turns.ts';
-
-/** Size after which a segment is sealed and the next batch begins a new one. */
-const defaultSegmentBytes = 64 * 1024 * 1024;
-const defaultRoomBytes = 1024 * 1024;
 
 interface Parts {
   readonly reader: SegmentReader;
@@ -104,6 +100,10 @@ class DiskJournal implements Journal {
 
   repair(frames: readonly Frame[]): Promise<void> {
     return this.#orFatal(this.#turns.take(() => this.#parts.frames.repair(frames, this.checkpoint)));
+  }
+
+  beginBehindCheckpoint(): Promise<void> {
+    return this.#orFatal(this.#turns.take(() => this.#parts.frames.beginBehind(this.checkpoint)));
   }
 
   get checkpoint(): SnapshotHead | null {

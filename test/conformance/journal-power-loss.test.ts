@@ -2,6 +2,7 @@
 // is small, and an arbitrary part, writes torn, beyond that (as ALICE and CrashMonkey do): see power-loss.ts for what must be there then (I2, I5).
 // The disk is a model: contents and names survive independently and in any subset; directories themselves are durable at once.
 import { describe, expect, test } from '@jest/globals';
+import type { DamagedFrames, Journal } from '../../sidecar/ports.ts';
 import { judge, lifeOfCheckpoints, lifeOfWrites, live, type Life } from '../lib/power-loss.ts';
 import { framesAfter } from '../lib/sample-frames.ts';
 import { VolatileDisk, type Survival, type Unsynced } from '../lib/volatile-disk.ts';
@@ -86,14 +87,19 @@ describe.each([
   );
 });
 
-test(
-  'power lost anywhere in a repair leaves a log that can be repaired, and what was answered is repaired',
-  async () => {
-    const frames = framesAfter(null, 9);
+const frames = framesAfter(null, 9);
+const ways: [string, number, (journal: Journal, damage: DamagedFrames) => Promise<void>][] = [
+  ['by the frames', 0, (journal, { fromIndex, toIndex }) => journal.repair(frames.slice(fromIndex - 1, toIndex))],
+  ['by leaving to the checkpoint what it holds', 7, (journal) => journal.beginBehindCheckpoint()],
+];
+test.each(ways)(
+  'power lost anywhere in a repair %s leaves a log that can be repaired, and what was answered is repaired (I2)',
+  async (_, keptFrom, mend) => {
     const hurt = async (): Promise<VolatileDisk> => {
       const disk = new VolatileDisk();
       const { journal } = await openOn(disk);
       for (const frame of frames) await journal.write({ frames: [frame] });
+      if (keptFrom > 0) await journal.makeCheckpoint(keptFrom);
       const [first = '', second = '', third = ''] = (await disk.list(logDirectory)).sort().map((name) => `${logDirectory}/${name}`);
       disk.replaceContent(first, disk.contentOf(first).subarray(0, 100));
       disk.replaceContent(third, Buffer.from(disk.contentOf(third)).fill(0, 40, 60));
@@ -105,8 +111,7 @@ test(
       let answered = 0;
       const work = async (): Promise<void> => {
         const { journal } = await openOn(disk, { scan: false });
-        for (let [damage] = journal.damage; damage !== undefined; [damage] = journal.damage, answered += 1)
-          await journal.repair(frames.slice(damage.fromIndex - 1, damage.toIndex));
+        for (let [damage] = journal.damage; damage !== undefined; [damage] = journal.damage, answered += 1) await mend(journal, damage);
       };
       await Promise.race([work(), disk.stopped]);
       return answered;
@@ -123,7 +128,9 @@ test(
         const { journal } = await openOn(after, { scan: false });
         if (answered === 1) expect(journal.damage).toEqual([]);
         await repair(after);
-        expect((await openOn(after)).hashes).toEqual(frames.map(({ hash }) => hash));
+        const { hashes, journal: repaired } = await openOn(after);
+        expect(repaired.base.position).toMatchObject({ index: keptFrom, uid: keptFrom });
+        expect(hashes).toEqual(frames.slice(keptFrom).map(({ hash }) => hash));
       }
     }
   },

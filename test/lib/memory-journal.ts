@@ -86,6 +86,8 @@ export class MemoryJournal implements Journal {
     throw new AppError('journal_corrupt', 'memory has no damage');
   }
 
+  readonly beginBehindCheckpoint = (): Promise<void> => this.repair();
+
   get checkpoint(): SnapshotHead | null {
     return this.disk.checkpoints.at(-1)?.head ?? null;
   }

@@ -120,6 +120,27 @@ describe('damaged frames that nobody has', () => {
   });
 });
 
+describe('damaged frames that nobody has, and that the own checkpoint holds', () => {
+  test('are given up for it, after some tries: the state and all behind it stay, and the disk is the same (I2)', async () => {
+    disk = new VolatileDisk();
+    const whole = (await openOn(disk)).journal;
+    for (const frame of frames) await whole.write({ frames: [frame] });
+    await whole.write({ hardState: promised(epochOf(1)) });
+    await whole.makeCheckpoint(6);
+    await damageFrames(disk, [1, 4, 5]);
+    journal = (await openOn(disk, { scan: false })).journal;
+    const older = await stateAt(5);
+    expect(await repair(peersWith(older), inNats(older))).toBe(4);
+    const { journal: next, hashes } = await openOn(disk);
+    expect(next.base.position).toMatchObject({ index: 6, uid: 6, hash: frames[5]?.hash });
+    expect(hashes).toEqual(frames.slice(6).map(({ hash }) => hash));
+    expect(next.hardState.incarnation).toBe('disk');
+    expect(await next.archives()).toEqual([]);
+    await next.write({ frames: framesAfter(frames[9] ?? null, 2) });
+    expect((await openOn(disk)).hashes).toHaveLength(6);
+  });
+});
+
 function foreign({ snapshot, bytes }: Given): Given {
   return { snapshot: { ...snapshot, head: { ...snapshot.head, clusterId: 'other' } }, bytes };
 }

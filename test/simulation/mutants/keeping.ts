@@ -103,9 +103,9 @@ export const keepingMutants: readonly Mutant[] = [
   },
   {
     name: 'acknowledges before the sync',
-    file: 'sidecar/journal/frame-log.ts',
-    find: '    await file.datasync();\n    this.#note(segment, frames, checksums);',
-    replace: '    this.#note(segment, frames, checksums);',
+    file: 'sidecar/journal/segment-writer.ts',
+    find: '      throw why;\n    }\n    await file.datasync();\n',
+    replace: '      throw why;\n    }\n',
   },
   {
     name: 'trusts what an earlier process did not sync',
@@ -144,8 +144,11 @@ export const keepingMutants: readonly Mutant[] = [
   {
     name: 'keeps half a batch on a full disk',
     file: 'sidecar/journal/frame-log.ts',
-    find: '        await file.truncate(segment.size);\n        await file.datasync();\n',
-    replace: '        this.#note(segment, frames.slice(0, 1), checksums);\n',
+    find: 'await this.#writer.append(segment, bytes);',
+    replace: `await this.#writer.append(segment, bytes).catch((error: unknown) => {
+      this.#note(segment, frames.slice(0, 1), checksums);
+      throw error;
+    });`,
   },
   {
     name: 'renames the rewind before the old segments are gone',
