@@ -120,7 +120,7 @@ export interface Journal {
   compact(): Promise<number>;
   /** The newest checkpoint as a snapshot. */
   snapshot(): Snapshot | null;
-  /** At most `maxBytes` of the snapshot; `null` when it is not here any more: the receiver begins anew with another. The receiver verifies. */
+  /** At most `maxBytes` of the snapshot; `null` when it is not here any more: the receiver begins anew with another. The receiver verifies, and so does this: the last bytes are given when the whole is sound, else it rejects with AppError journal_corrupt, and ends the process as `read` does. */
   readSnapshot(id: string, offset: number, maxBytes: number): Promise<Uint8Array | null>;
   receivedSnapshot(): PartialSnapshot | null;
   /** Takes the next bytes of a snapshot; another id than that of `receivedSnapshot` drops what was there. Resolves with the offset that is wanted next: a chunk with another offset changes nothing. Rejects with AppError invalid_request past `totalBytes` or the limit of a snapshot, disk_full. */

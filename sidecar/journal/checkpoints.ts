@@ -60,20 +60,27 @@ export class Checkpoints {
     return newest === null ? null : { id: newest.sha256, bytes: newest.bytes, head: newest.head };
   }
 
-  /** Bytes of a snapshot; null when two newer ones have taken its place. */
+  /** Bytes of a snapshot; null when two newer ones have taken its place. The last ones only when the whole verifies: nobody may rely on a damaged one, nor take it. */
   async read(id: string, offset: number, maxBytes: number): Promise<Buffer | null> {
-    const path = this.#pathOf(id);
-    if (path === null) return null;
+    const file = this.#fileOf(id);
+    if (file === undefined) return null;
     try {
-      return await withFile(this.#disk, path, 'read', (file) => file.read(offset, Math.min(maxBytes, maxChunkBytes)));
+      const bytes = await withFile(this.#disk, file.path, 'read', (open) => open.read(offset, Math.min(maxBytes, maxChunkBytes)));
+      if (offset + bytes.length >= file.bytes) await this.#verify(file);
+      return bytes;
     } catch (error) {
-      if (this.#pathOf(id) === null) return null;
+      if (this.#fileOf(id) === undefined) return null;
       throw error;
     }
   }
 
-  #pathOf(id: string): string | null {
-    return this.#files.find(({ sha256 }) => sha256 === id)?.path ?? null;
+  #fileOf(id: string): CheckpointFile | undefined {
+    return this.#files.find(({ sha256 }) => sha256 === id);
+  }
+
+  async #verify({ path, sha256 }: CheckpointFile): Promise<void> {
+    const found = await inspectCheckpoint(this.#disk, path);
+    if (found.sha256 !== sha256) throw new AppError('journal_corrupt', `${path} at offset 0: holds another state than it did`);
   }
 
   /** There is a state at or before `index`. */

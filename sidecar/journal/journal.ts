@@ -178,7 +178,7 @@ class DiskJournal implements Journal {
   }
 
   readSnapshot(id: string, offset: number, maxBytes: number): Promise<Uint8Array | null> {
-    return this.#parts.checkpoints.read(id, offset, maxBytes);
+    return this.#untilDamaged(this.#parts.checkpoints.read(id, offset, maxBytes));
   }
 
   receivedSnapshot(): PartialSnapshot | null {

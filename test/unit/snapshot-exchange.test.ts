@@ -10,17 +10,20 @@ import { eventually } from '../lib/eventually.ts';
 import { collect, frameAfter, put } from '../lib/sample-frames.ts';
 import { SimJetStreamServer } from '../lib/sim-jetstream.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
-import { openOn } from '../lib/volatile-journal.ts';
+import { checkpointDirectory, openOn } from '../lib/volatile-journal.ts';
 import { seededRandom } from '../lib/virtual-clock.ts';
 
 const never = new AbortController().signal;
 const partBytes = 512 * 1024;
+let disk: VolatileDisk;
 let journal: Journal;
+let fatal: readonly unknown[];
 let store: SnapshotStore;
 
 /** A journal with a checkpoint of a few parts, and NATS. */
 beforeEach(async () => {
-  ({ journal } = await openOn(new VolatileDisk()));
+  disk = new VolatileDisk();
+  ({ journal, fatal } = await openOn(disk));
   let last = null;
   for (let at = 0; at < 3; at += 1) {
     last = frameAfter(last, [put(`key-${String(at)}`, 'v'.repeat(400_000))]);
@@ -70,6 +73,16 @@ describe('a snapshot', () => {
     expect(await receiveSnapshot(other, counting)).toMatchObject({ id });
     expect(asked).toEqual([partBytes + 1000, 2 * partBytes]);
     await other.installSnapshot(id);
+  });
+
+  test('that the disk has damaged is stored for nobody, so that no purge rests on it, and ends the process (I2)', async () => {
+    const [name = ''] = await disk.list(checkpointDirectory);
+    const bytes = Buffer.from(disk.contentOf(`${checkpointDirectory}/${name}`));
+    bytes[partBytes] = (bytes[partBytes] ?? 0) ^ 1;
+    disk.replaceContent(`${checkpointDirectory}/${name}`, bytes);
+    await expect(storeSnapshot(journal, store, never)).rejects.toMatchObject({ code: 'journal_corrupt' });
+    expect(await store.latest()).toBeNull();
+    expect(fatal).toMatchObject([{ code: 'journal_corrupt' }]);
   });
 
   test('that is gone from its source half way is none', async () => {
