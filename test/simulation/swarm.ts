@@ -145,6 +145,7 @@ export interface SwarmChanges {
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
+  readonly divergedMember?: Swarm['divergedMember'];
   /** Off unless asked for: since the stream is purged, some 1 run of 3,000 ends with frames that are neither in it nor in a snapshot, until the next claim. */
   readonly judgesStream?: boolean;
 }
@@ -206,7 +207,7 @@ function drawFaults(chance: Chance): FaultKind[] {
 
 function changed(
   drawn: Swarm,
-  { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork, judgesStream = false }: SwarmChanges,
+  { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork, divergedMember, judgesStream = false }: SwarmChanges,
 ): Swarm {
   const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind));
   const calm =
@@ -223,6 +224,7 @@ function changed(
     skipped,
     faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs,
     clients: clients ?? drawn.clients,
+    divergedMember: divergedMember ?? drawn.divergedMember,
     judgesStream,
   };
 }
