@@ -13,12 +13,13 @@ const coalesceMs = 200;
 const retryMs = 1000;
 const requestTimeoutMs = 4000;
 
-type LeaseWorld = Pick<World, 'scheduler' | 'api' | 'chance'>;
+type ApiWorld = Pick<World, 'scheduler' | 'api' | 'chance'>;
+type OwnPodHost = Pick<SimulatedHost, 'pod' | 'apiReachable' | 'rate' | 'reported'>;
 type LeaseHost = Pick<SimulatedHost, 'apiReachable' | 'rate' | 'process' | 'wallMs'>;
 
 /** The leader Lease as one process sees it: watched, polled as a fallback, never older than what it saw before. */
 export class SimulatedLease implements LeaderLease {
-  readonly #world: LeaseWorld;
+  readonly #world: ApiWorld;
   readonly #host: LeaseHost;
   readonly #where: Where;
   #onRecord: (record: LeaseRecord | null) => void = () => undefined;
@@ -27,7 +28,7 @@ export class SimulatedLease implements LeaderLease {
   #heard = 0;
   close: () => void = () => undefined;
 
-  constructor(world: LeaseWorld, host: LeaseHost, where: Where) {
+  constructor(world: ApiWorld, host: LeaseHost, where: Where) {
     this.#world = world;
     this.#host = host;
     this.#where = where;
@@ -104,8 +105,8 @@ const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, 
 
 /** What a pod says of itself: news at once, the rest with the heartbeat, tried again while the API server is away. */
 export class SimulatedOwnPod implements OwnPod {
-  readonly #world: World;
-  readonly #host: SimulatedHost;
+  readonly #world: ApiWorld;
+  readonly #host: OwnPodHost;
   readonly #where: Where;
   #report: MemberReport | null = null;
   #role: PodRole | null = null;
@@ -114,7 +115,7 @@ export class SimulatedOwnPod implements OwnPod {
   #onDiscard: (session: string) => void = () => undefined;
   #isDue = false;
 
-  constructor(world: World, host: SimulatedHost, where: Where) {
+  constructor(world: ApiWorld, host: OwnPodHost, where: Where) {
     this.#world = world;
     this.#host = host;
     this.#where = where;
