@@ -1,9 +1,12 @@
 // Holds sidecar/SPEC.md and the tests together, in both directions: a test that it names exists, each invariant has one, and a test whose title
 // carries an invariant (I5) is named under it. A test is named as `unit/file.test.ts`: _title_, the path from test/ on; titles of `describe` count too.
+// Each failure has a test, and faults of the simulator that there are or a few words why it has none.
 // It does not judge whether a test shows what its title says.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { simFaults } from './lib/sim-faults.ts';
+import { faultKinds } from './simulation/swarm.ts';
 
 const invariantForm = /\bI\d+\b/g;
 const namedForm = /`([\w./-]+\.test\.ts)`: _(.+?)_(?=\s|$|[.,;])/g;
@@ -62,11 +65,30 @@ export function specProblems(spec: string, tests: ReadonlyMap<string, readonly s
   return problems;
 }
 
+const faultNameForm = /`(\w+)`/g;
+const isBlank = (cell: string): boolean => /^-*$/.test(cell);
+
+/** What is wrong with the table of failures, a sentence each: what happens, what must be seen, faults, tests. */
+export function failureProblems(spec: string, faults: readonly string[]): string[] {
+  const [, section = ''] = /^## Failures$([^]*?)(?=^#|(?![^]))/m.exec(spec) ?? [];
+  const rows = section.split('\n').filter((line) => line.startsWith('|'));
+  const problems: string[] = rows.length > 2 ? [] : ['there is no table of failures'];
+  for (const row of rows.slice(2)) {
+    const [, failure = '', , fault = '', test = ''] = row.split('|').map((cell) => cell.trim());
+    if (isBlank(fault)) problems.push(`"${failure}" names no fault of the simulator`);
+    if (isBlank(test)) problems.push(`"${failure}" names no test`);
+    for (const [, name = ''] of fault.matchAll(faultNameForm))
+      if (!faults.includes(name)) problems.push(`"${failure}" names the fault ${name}, which the simulator does not have`);
+  }
+  return problems;
+}
+
 async function run(): Promise<number> {
   const names = await readdir('test', { recursive: true });
   const files = names.filter((name) => name.endsWith('.test.ts')).sort();
   const tests = await Promise.all(files.map(async (file) => [file, titlesOf(await readFile(join('test', file), 'utf8'))] as const));
-  const problems = specProblems(await readFile('sidecar/SPEC.md', 'utf8'), new Map(tests));
+  const spec = await readFile('sidecar/SPEC.md', 'utf8');
+  const problems = [...specProblems(spec, new Map(tests)), ...failureProblems(spec, [...faultKinds, ...simFaults])];
   for (const problem of problems) console.log(`sidecar/SPEC.md: ${problem}`);
   return problems.length === 0 ? 0 : 1;
 }

@@ -7,17 +7,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, credsAuthenticator, NatsError, type Authenticator, type ConnectionOptions, type Msg, type NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import { limits } from '../core/frame.ts';
+import { neededPayloadBytes } from './payload.ts';
 
 const connectTimeoutMs = 4000;
 const reconnectDelayMs = 250;
 /** A connection whose server is silent is given up after `pingIntervalMs * (maxPingsOut + 1)`. */
 const pingIntervalMs = 1500;
 const maxPingsOut = 1;
-/** Room for the headers of a message; `max_payload` of NATS counts them. */
-const headerBytes = 1024;
-/** `max_payload` that the servers must allow; their default is 1 MiB. */
-export const neededPayloadBytes = limits.frameBytes + headerBytes;
 
 export type LinkState =
   | { readonly kind: 'connected'; readonly connection: NatsConnection }

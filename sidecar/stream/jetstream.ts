@@ -20,7 +20,8 @@ import {
 } from 'nats';
 import { AppError } from '../../common/errors.ts';
 import { parseDelivery, parsePublishAnswer, parseStoredAt } from './server-answer.ts';
-import { natsReason, neededPayloadBytes, subscribe, type NatsLink } from './connection.ts';
+import { natsReason, subscribe, type NatsLink } from './connection.ts';
+import { neededPayloadBytes } from './payload.ts';
 import {
   heartbeatMs,
   pullExpiresMs,

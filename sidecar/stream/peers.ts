@@ -5,7 +5,8 @@ import type { Logger } from 'pino';
 import { AppError } from '../../common/errors.ts';
 import { broadcastSubject, peerSubject } from '../../common/names.ts';
 import type { Peers } from '../ports.ts';
-import { natsReason, neededPayloadBytes, subscribe, type NatsLink } from './connection.ts';
+import { natsReason, subscribe, type NatsLink } from './connection.ts';
+import { neededPayloadBytes } from './payload.ts';
 
 /** Requests of others that are being answered at one time; more are refused at once. As many as the changes that a leader queues. */
 const maxRequestsUnderWay = 4096;

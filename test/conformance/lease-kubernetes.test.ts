@@ -1,9 +1,9 @@
-// What only a real API server can show: what people read in a Lease, how often it is asked, the member Lease, the role label, and access reviews.
+// What only a real API server can show: what people read in a Lease, how often it is asked and written, and access reviews.
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
-import { annotations, labels } from '../../common/names.ts';
-import { emptyPosition, noEpoch } from '../../common/position.ts';
+import { annotations } from '../../common/names.ts';
+import { emptyPosition } from '../../common/position.ts';
 import type { MemberReport } from '../../common/report.ts';
 import { createAccessReview } from '../../sidecar/kube/access.ts';
 import { KubeApi } from '../../sidecar/kube/kube-api.ts';
@@ -13,6 +13,7 @@ import { createOwnPod } from '../../sidecar/kube/own-pod.ts';
 import type { LeaseRecord } from '../../sidecar/ports.ts';
 import { startApiServer, type ApiServer } from '../lib/api-server.ts';
 import { eventually } from '../lib/eventually.ts';
+import { reportOf } from '../lib/sample-report.ts';
 
 const withinMs = 10_000;
 const log = pino({ level: 'silent' });
@@ -48,26 +49,7 @@ interface Shown {
 }
 const shown = async (kind: string, name: string): Promise<Shown> => JSON.parse(await kubectl(['get', kind, name, '-o', 'json'])) as Shown;
 
-const report: MemberReport = {
-  version: 1,
-  pod: 'trading-0',
-  podUid: 'uid',
-  session: 's1',
-  role: 'member',
-  incarnation: 'disk',
-  voter: false,
-  configurations: [],
-  phase: 'Waiting',
-  clusterId: null,
-  promise: noEpoch,
-  position: emptyPosition,
-  acknowledged: null,
-  eligible: false,
-  leader: null,
-  lag: 0,
-  address: 'trading-0:5000',
-  sidecarVersion: '0',
-};
+const report = reportOf('trading-0', 's1');
 
 describe('a leader Lease at a real API server', () => {
   test('shows people who holds it since when, and how often it moved', async () => {
@@ -200,23 +182,6 @@ describe('a pod that tells of itself', () => {
       .split('\n')
       .filter((line) => line.includes('"verb":"patch"') && line.includes('/leases/busy-0"'));
     expect(patches.length).toBeLessThanOrEqual(2);
-  });
-
-  test('labels its pod with its newest role, and again when somebody takes the label away', async () => {
-    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'labelled-0' }, spec: { containers: [{ name: 'c', image: 'i' }] } };
-    await kubectl(['create', 'serviceaccount', 'default']).catch(() => undefined);
-    await kubectl(['create', '-f', '-'], pod);
-    const own = open('labelled-0');
-    const role = async (): Promise<string | undefined> => (await shown('pod', 'labelled-0')).metadata.labels?.[labels.role];
-    own.labelRole('follower');
-    own.labelRole('leader');
-    await eventually(async () => {
-      expect(await role()).toBe('leader');
-    }, withinMs);
-    await kubectl(['label', 'pod', 'labelled-0', `${labels.role}-`]);
-    await eventually(async () => {
-      expect(await role()).toBe('leader');
-    }, 2 * withinMs);
   });
 });
 

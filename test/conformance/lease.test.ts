@@ -1,4 +1,4 @@
-// The contract of the leader Lease, held by the one at a real API server and by the one in memory.
+// The contract of the leader Lease, held by the one at a real API server, by the one in memory and by the one of the simulation.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { annotations } from '../../common/names.ts';
@@ -11,6 +11,12 @@ import { startApiServer, type ApiServer } from '../lib/api-server.ts';
 import { eventually } from '../lib/eventually.ts';
 import { MemoryLease, MemoryLeaseServer } from '../lib/memory-lease.ts';
 import { TcpGate } from '../lib/tcp-gate.ts';
+import { ApiServer as SimulatedApiServer } from '../simulation/api-server.ts';
+import { Chance } from '../simulation/chance.ts';
+import { runBeside } from '../simulation/run-beside.ts';
+import { Scheduler } from '../simulation/scheduler.ts';
+import { SimulatedLease } from '../simulation/simulated-lease.ts';
+import { Trace } from '../simulation/trace.ts';
 
 const withinMs = 10_000;
 const leaseDurationMs = 6000;
@@ -85,6 +91,24 @@ async function memoryWorld(): Promise<World> {
   };
 }
 
+async function simulatedWorld(): Promise<World> {
+  const chance = new Chance(1);
+  const scheduler = new Scheduler(chance, new Trace());
+  const api = new SimulatedApiServer(chance, leaseDurationMs, () => undefined);
+  const drop = runBeside(scheduler);
+  const host = { apiReachable: true, rate: 1, process: null, wallMs: () => scheduler.nowMs };
+  return {
+    open: () => new SimulatedLease({ scheduler, api, chance }, host, {}),
+    async openRound(value) {
+      api.overwriteLease({ round: value });
+    },
+    setAvailable(available) {
+      host.apiReachable = available;
+    },
+    drop,
+  };
+}
+
 /** What a watcher was told. */
 class Watcher {
   readonly told: (LeaseRecord | null)[] = [];
@@ -121,6 +145,7 @@ afterAll(() => server.stop());
 describe.each([
   ['at a real API server', kubernetesWorld],
   ['in memory', memoryWorld],
+  ['in a simulation', simulatedWorld],
 ])('a leader Lease %s', (_, makeWorld) => {
   let world: World;
   beforeEach(async () => {
@@ -146,6 +171,15 @@ describe.each([
       expect(other.record.holder).toBe('');
     });
     expect(other.record.version).not.toBe(version);
+  });
+
+  test('tells who writes before it says that it is written, so that the next write need not wait', async () => {
+    const watcher = new Watcher(world.open());
+    await watcher.known();
+    for (const holder of ['one_1_s', '', 'two_2_s']) {
+      expect(await watcher.lease.write(holder, watcher.record.version)).toBe('written');
+      expect(watcher.record.holder).toBe(holder);
+    }
   });
 
   test('keeps the start round that the operator wrote when a member writes, and tells it', async () => {

@@ -1,4 +1,4 @@
-// The contract of the messages between the pods of one cluster, held by core NATS and by the twin in memory.
+// The contract of the messages between the pods of one cluster, held by core NATS, by the twin in memory and by that of the simulation.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import type { Peers } from '../../sidecar/ports.ts';
@@ -8,6 +8,13 @@ import { eventually } from '../lib/eventually.ts';
 import { MemoryPeers, MemoryPeersServer } from '../lib/memory-peers.ts';
 import { NatsServer } from '../lib/nats-server.ts';
 import { TcpGate } from '../lib/tcp-gate.ts';
+import { Chance } from '../simulation/chance.ts';
+import { Network } from '../simulation/network.ts';
+import { runBeside } from '../simulation/run-beside.ts';
+import { Scheduler } from '../simulation/scheduler.ts';
+import { SimulatedPeers, type PeersHost } from '../simulation/simulated-peers.ts';
+import { drawSwarm } from '../simulation/swarm.ts';
+import { Trace } from '../simulation/trace.ts';
 
 const withinMs = 10_000;
 const log = pino({ level: 'silent' });
@@ -75,9 +82,35 @@ async function memoryWorld(): Promise<World> {
   };
 }
 
+async function simulatedWorld(): Promise<World> {
+  const chance = new Chance(1);
+  const scheduler = new Scheduler(chance, new Trace());
+  const network = new Network({ chance, scheduler, swarm: drawSwarm(chance, { calmNetwork: true }) });
+  const hosts: PeersHost[] = [];
+  const drop = runBeside(scheduler);
+  return {
+    async open(pod) {
+      const host = { pod, number: hosts.length, paused: false, held: [], natsReachable: true, rate: 1 };
+      const peers = new SimulatedPeers({ scheduler, network, chance, hosts }, host, { dead: false });
+      hosts.push(Object.assign(host, { process: { peers } }));
+      return {
+        peers,
+        cut() {
+          host.natsReachable = false;
+        },
+        heal() {
+          host.natsReachable = true;
+        },
+      };
+    },
+    drop,
+  };
+}
+
 describe.each([
   ['over core NATS', natsWorld],
   ['in memory', memoryWorld],
+  ['in a simulation', simulatedWorld],
 ])('peers %s', (_, makeWorld) => {
   let world: World;
   let [a, b, c]: Pod[] = [];
@@ -140,6 +173,18 @@ describe.each([
     expect(Buffer.compare(received, payload)).toBe(0);
     b?.peers.onRequest(async (bytes) => bytes);
     expect(Buffer.compare((await a?.peers.request('b', payload, 5000)) ?? encode(''), payload)).toBe(0);
+  });
+
+  test('drop what is larger than a message may be, and go on', async () => {
+    const large = new Uint8Array(2 * 1024 * 1024);
+    a?.peers.send('b', large);
+    await expect(a?.peers.request('b', large, 100)).rejects.toMatchObject({ code: 'outcome_unknown' });
+    b?.peers.onRequest(async () => large);
+    await expect(a?.peers.request('b', encode('?'), 100)).rejects.toMatchObject({ code: 'outcome_unknown' });
+    a?.peers.send('b', encode('after'));
+    await eventually(() => {
+      expect(heard.b).toEqual(['after']);
+    });
   });
 
   test('answer one request each, as many at a time as a follower forwards', async () => {

@@ -69,7 +69,10 @@ export class MemoryLease implements LeaderLease {
 
   async write(holder: string, version: string): Promise<'written' | 'conflict' | 'unavailable'> {
     await new Promise(setImmediate);
-    return this.#server.write(holder, version);
+    const result = this.#server.write(holder, version);
+    // What was written is told first.
+    await new Promise(setImmediate);
+    return result;
   }
 
   close(): void {

@@ -2,6 +2,9 @@
 // its own broadcast. A pod that is cut off hears nothing and is not heard.
 import { AppError } from '../../common/errors.ts';
 import type { Peers } from '../../sidecar/ports.ts';
+import { neededPayloadBytes } from '../../sidecar/stream/payload.ts';
+
+const isTooLarge = (payload: Uint8Array): boolean => payload.length > neededPayloadBytes;
 
 export class MemoryPeersServer {
   readonly #pods = new Map<string, MemoryPeers>();
@@ -49,7 +52,7 @@ export class MemoryPeers implements Peers {
   }
 
   send(to: string, payload: Uint8Array): void {
-    if (this.#cut) return;
+    if (this.#cut || isTooLarge(payload)) return;
     const receivers =
       to === '*' ? this.#server.others(this.#pod) : this.#server.others(this.#pod).filter((peers) => peers === this.#server.find(to));
     for (const peers of receivers) peers.#receive(payload.slice());
@@ -70,8 +73,8 @@ export class MemoryPeers implements Peers {
       }, timeoutMs);
     });
     try {
-      const answered = peers.#cut ? late : answer(payload.slice()).catch(() => late);
-      return await Promise.race([answered, late]);
+      const answered = peers.#cut || isTooLarge(payload) ? late : answer(payload.slice()).catch(() => late);
+      return await Promise.race([answered.then((reply) => (isTooLarge(reply) ? late : reply)), late]);
     } finally {
       clearTimeout(timer);
     }

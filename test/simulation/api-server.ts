@@ -91,9 +91,9 @@ export class ApiServer {
     return true;
   }
 
-  /** Somebody else wrote it. */
-  giveLease(holder: string): void {
-    this.#setLease({ holder });
+  /** Somebody else wrote it, whatever its version was. */
+  overwriteLease(change: Partial<Pick<LeaseRecord, 'holder' | 'round'>>): void {
+    this.#setLease(change);
     this.#tell();
   }
 

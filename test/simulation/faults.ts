@@ -181,7 +181,7 @@ const inject: { readonly [Kind in FaultKind]: (act: Act) => void } = {
       () => (world.api.away = false),
     );
   },
-  leaseGiven: ({ world, host }) => world.api.giveLease(host.process?.identity ?? ''),
+  leaseGiven: ({ world, host }) => world.api.overwriteLease({ holder: host.process?.identity ?? '' }),
   leaseTwice: ({ world, whileLasts }) => {
     whileLasts(
       () => world.api.tear(true),

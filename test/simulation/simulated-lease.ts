@@ -13,16 +13,22 @@ const coalesceMs = 200;
 const retryMs = 1000;
 const requestTimeoutMs = 4000;
 
+type ApiWorld = Pick<World, 'scheduler' | 'api' | 'chance'>;
+type OwnPodHost = Pick<SimulatedHost, 'pod' | 'apiReachable' | 'rate' | 'reported'>;
+type LeaseHost = Pick<SimulatedHost, 'apiReachable' | 'rate' | 'process' | 'wallMs'>;
+
 /** The leader Lease as one process sees it: watched, polled as a fallback, never older than what it saw before. */
 export class SimulatedLease implements LeaderLease {
-  readonly #world: World;
-  readonly #host: SimulatedHost;
+  readonly #world: ApiWorld;
+  readonly #host: LeaseHost;
   readonly #where: Where;
+  #onRecord: (record: LeaseRecord | null) => void = () => undefined;
   #shownVersion = 0;
-  #isDue = false;
+  /** How often something was heard. */
+  #heard = 0;
   close: () => void = () => undefined;
 
-  constructor(world: World, host: SimulatedHost, where: Where) {
+  constructor(world: ApiWorld, host: LeaseHost, where: Where) {
     this.#world = world;
     this.#host = host;
     this.#where = where;
@@ -30,43 +36,67 @@ export class SimulatedLease implements LeaderLease {
 
   watch(onRecord: (record: LeaseRecord | null) => void): void {
     const { scheduler, api } = this.#world;
-    const show = (): void => {
-      this.#isDue = false;
-      const lease = api.leaseShownTo(this.#host.process?.identity ?? '');
-      if (!api.isReachableFrom(this.#host) || Number(lease.version) <= this.#shownVersion) return;
-      this.#shownVersion = Number(lease.version);
-      onRecord(lease);
-    };
+    this.#onRecord = onRecord;
     this.close = api.watchLease(() => {
-      if (this.#isDue) return;
-      this.#isDue = true;
-      scheduler.after(api.delayMs(), 'leaseWatch', this.#where, show);
+      const lease = this.#look();
+      scheduler.after(api.delayMs(), 'leaseWatch', this.#where, () => {
+        if (api.isReachableFrom(this.#host)) this.#news(lease);
+      });
     });
-    const poll = (): void => {
-      onRecord(api.isReachableFrom(this.#host) ? api.leaseShownTo(this.#host.process?.identity ?? '') : null);
-      scheduler.after(pollMs * this.#host.rate, 'leasePoll', this.#where, poll);
-    };
-    scheduler.after(api.delayMs(), 'leasePoll', this.#where, poll);
+    void this.#poll();
   }
 
-  write(holder: string, version: string): Promise<'written' | 'conflict' | 'unavailable'> {
+  async write(holder: string, version: string): Promise<'written' | 'conflict' | 'unavailable'> {
+    const { api } = this.#world;
+    const answer = await this.#request(() => (api.writeHolder(holder, version, this.#host.wallMs()) ? this.#look() : 'conflict'));
+    if (answer === null) return 'unavailable';
+    if (answer === 'conflict') return 'conflict';
+    this.#news(answer);
+    return 'written';
+  }
+
+  /** What was heard since it was asked may be newer than the answer. */
+  async #poll(): Promise<void> {
+    const heard = this.#heard;
+    const lease = await this.#request(() => this.#look());
+    if (lease === null) this.#onRecord(null);
+    else if (this.#heard === heard) this.#show(lease);
+    this.#world.scheduler.after(pollMs * this.#host.rate, 'leasePoll', this.#where, () => void this.#poll());
+  }
+
+  /** `null` when no answer came in time: it may have been carried out, or may be later. */
+  #request<Answer>(carryOut: () => Answer): Promise<Answer | null> {
     const { scheduler, api, chance } = this.#world;
     return new Promise((resolve) => {
       const giveUp = scheduler.after(requestTimeoutMs * this.#host.rate, 'leaseTimeout', this.#where, () => {
-        resolve('unavailable');
+        resolve(null);
       });
       if (!api.isReachableFrom(this.#host)) return;
-      const host = this.#host;
-      scheduler.later(api.delayMs(), 'leaseWrite', () => {
-        if (!api.isReachableFrom(host)) return;
-        const written = api.writeHolder(holder, version, host.wallMs());
+      scheduler.later(api.delayMs(), 'leaseRequest', () => {
+        if (!api.isReachableFrom(this.#host)) return;
+        const answer = carryOut();
         if (chance.happens(0.01)) return;
-        scheduler.after(api.delayMs(), 'leaseWritten', this.#where, () => {
+        scheduler.after(api.delayMs(), 'leaseAnswer', this.#where, () => {
           giveUp();
-          resolve(written ? 'written' : 'conflict');
+          resolve(answer);
         });
       });
     });
+  }
+
+  /** As the server shows it at this moment. */
+  #look(): LeaseRecord {
+    return this.#world.api.leaseShownTo(this.#host.process?.identity ?? '');
+  }
+
+  #news(lease: LeaseRecord): void {
+    if (Number(lease.version) > this.#shownVersion) this.#show(lease);
+  }
+
+  #show(lease: LeaseRecord): void {
+    this.#heard += 1;
+    this.#shownVersion = Number(lease.version);
+    this.#onRecord(lease);
   }
 }
 
@@ -75,8 +105,8 @@ const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, 
 
 /** What a pod says of itself: news at once, the rest with the heartbeat, tried again while the API server is away. */
 export class SimulatedOwnPod implements OwnPod {
-  readonly #world: World;
-  readonly #host: SimulatedHost;
+  readonly #world: ApiWorld;
+  readonly #host: OwnPodHost;
   readonly #where: Where;
   #report: MemberReport | null = null;
   #role: PodRole | null = null;
@@ -85,7 +115,7 @@ export class SimulatedOwnPod implements OwnPod {
   #onDiscard: (session: string) => void = () => undefined;
   #isDue = false;
 
-  constructor(world: World, host: SimulatedHost, where: Where) {
+  constructor(world: ApiWorld, host: OwnPodHost, where: Where) {
     this.#world = world;
     this.#host = host;
     this.#where = where;

@@ -2,17 +2,26 @@
 // than the one that it was meant for. Requests time out, and answers are lost like everything else.
 import { AppError } from '../../common/errors.ts';
 import type { Peers } from '../../sidecar/ports.ts';
+import { neededPayloadBytes } from '../../sidecar/stream/payload.ts';
+import type { Station } from './network.ts';
 import type { Life } from './scheduler.ts';
-import type { SimulatedHost, World } from './world.ts';
+import type { RunningSidecar, SimulatedHost, World } from './world.ts';
+
+/** A machine as its peers know it. */
+export interface PeersHost extends Station {
+  readonly process: Pick<RunningSidecar, 'peers'> | null;
+}
+type PeersWorld = Pick<World, 'scheduler' | 'network' | 'chance'> & { readonly hosts: readonly PeersHost[] };
+type OwnHost = Station & Pick<SimulatedHost, 'rate'>;
 
 export class SimulatedPeers implements Peers {
-  readonly #world: World;
-  readonly #host: SimulatedHost;
+  readonly #world: PeersWorld;
+  readonly #host: OwnHost;
   readonly #life: Life;
   onMessageHandler: (payload: Uint8Array) => void = () => undefined;
   onRequestHandler: ((payload: Uint8Array) => Promise<Uint8Array>) | null = null;
 
-  constructor(world: World, host: SimulatedHost, life: Life) {
+  constructor(world: PeersWorld, host: OwnHost, life: Life) {
     this.#world = world;
     this.#host = host;
     this.#life = life;
@@ -21,8 +30,8 @@ export class SimulatedPeers implements Peers {
   send(to: string, payload: Uint8Array): void {
     if (this.#life.dead) return;
     for (const host of this.#world.hosts) {
-      if (host === this.#host || (to !== '*' && to !== host.pod)) continue;
-      this.#world.network.deliver(this.#host, host, 'message', () => host.process?.peers.onMessageHandler(payload));
+      if (host.pod === this.#host.pod || (to !== '*' && to !== host.pod)) continue;
+      this.#deliver(this.#host, host, 'message', payload, () => host.process?.peers.onMessageHandler(payload));
     }
   }
 
@@ -32,7 +41,7 @@ export class SimulatedPeers implements Peers {
 
   request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     if (this.#life.dead) return new Promise(() => undefined);
-    const { scheduler, network, hosts } = this.#world;
+    const { scheduler, network, chance, hosts } = this.#world;
     const target = hosts.find(({ pod }) => pod === to);
     const where = { machine: this.#host, life: this.#life };
     return new Promise((resolve, reject) => {
@@ -41,14 +50,16 @@ export class SimulatedPeers implements Peers {
           reject(new AppError('no_leader', `${to} did not take it.`));
         });
       };
-      if (target === undefined || !network.isConnected(this.#host) || !network.isConnected(target)) {
+      const isCut = target !== undefined && !(network.isConnected(this.#host) && network.isConnected(target));
+      // A cut is noticed after a while, which refuses; before, a request is lost as any message.
+      if (target === undefined || (isCut && chance.happens(0.5))) {
         refuse();
         return;
       }
       const cancel = scheduler.after(timeoutMs * this.#host.rate, 'requestTimeout', where, () => {
         reject(new AppError('outcome_unknown', `${to} did not answer.`));
       });
-      network.deliver(this.#host, target, 'request', () => {
+      this.#deliver(this.#host, target, 'request', payload, () => {
         const handler = target.process?.peers.onRequestHandler ?? null;
         if (handler === null) {
           cancel();
@@ -56,7 +67,7 @@ export class SimulatedPeers implements Peers {
           return;
         }
         const answer = (result: Uint8Array): void => {
-          network.deliver(target, this.#host, 'answer', () => {
+          this.#deliver(target, this.#host, 'answer', result, () => {
             if (this.#life.dead) return;
             cancel();
             resolve(result);
@@ -70,5 +81,9 @@ export class SimulatedPeers implements Peers {
 
   onRequest(handler: (payload: Uint8Array) => Promise<Uint8Array>): void {
     this.onRequestHandler = handler;
+  }
+
+  #deliver(from: Station, to: Station, kind: 'message' | 'request' | 'answer', payload: Uint8Array, arrive: () => void): void {
+    if (payload.length <= neededPayloadBytes) this.#world.network.deliver(from, to, kind, arrive);
   }
 }

@@ -129,6 +129,7 @@ export interface SwarmChanges {
   readonly faultPhaseMs?: number;
   readonly clients?: number;
   readonly calmNetwork?: boolean;
+  readonly divergedMember?: Swarm['divergedMember'];
 }
 
 /** The defaults, and those of who wants to wait less: then more happens in a run. */
@@ -185,7 +186,10 @@ function drawFaults(chance: Chance): FaultKind[] {
   return [...new Set(drawn)];
 }
 
-function changed(drawn: Swarm, { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork }: SwarmChanges): Swarm {
+function changed(
+  drawn: Swarm,
+  { without = [], faults: wanted, skipped = [], faultPhaseMs, clients, calmNetwork, divergedMember }: SwarmChanges,
+): Swarm {
   const faults = (wanted ?? drawn.faults).filter((kind) => !without.includes(kind));
   const calm =
     calmNetwork === true
@@ -201,5 +205,6 @@ function changed(drawn: Swarm, { without = [], faults: wanted, skipped = [], fau
     skipped,
     faultPhaseMs: faultPhaseMs ?? drawn.faultPhaseMs,
     clients: clients ?? drawn.clients,
+    divergedMember: divergedMember ?? drawn.divergedMember,
   };
 }

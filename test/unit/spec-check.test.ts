@@ -1,6 +1,6 @@
 // The check that holds SPEC.md and the tests together finds each way in which they can part.
 import { describe, expect, test } from '@jest/globals';
-import { specProblems, titlesOf } from '../spec-check.ts';
+import { failureProblems, specProblems, titlesOf } from '../spec-check.ts';
 
 const spec = `# Spec
 Words that mention I1.
@@ -60,6 +60,45 @@ describe('a specification and its tests', () => {
     ],
   ])('are told apart by %s', (_, text, titles, problem) => {
     expect(specProblems(text, titles)).toEqual([problem]);
+  });
+});
+
+describe('the table of failures', () => {
+  const table = (fault: string, named: string): string => `# Spec
+
+## Failures
+
+| what | seen | fault | test |
+| ---- | ---- | ----- | ---- |
+| it dies | it is back | ${fault} | ${named} |
+
+## More
+
+| other |
+| ----- |
+| -     |
+`;
+  const named = '`unit/a.test.ts`: _goes on_';
+
+  test.each([
+    ['faults that there are', '`kill`, `stop`'],
+    ['a few words why there is none', 'none: no disk does this'],
+  ])('may give %s', (_, fault) => {
+    expect(failureProblems(table(fault, named), ['kill', 'stop'])).toEqual([]);
+  });
+
+  test.each([
+    ['-', named, '"it dies" names no fault of the simulator'],
+    ['', named, '"it dies" names no fault of the simulator'],
+    ['`kill`', '-', '"it dies" names no test'],
+    ['`kill`', '', '"it dies" names no test'],
+    ['`kill`, `killed`', named, '"it dies" names the fault killed, which the simulator does not have'],
+  ])('is incomplete with "%s" and "%s"', (fault, test, problem) => {
+    expect(failureProblems(table(fault, test), ['kill', 'stop'])).toEqual([problem]);
+  });
+
+  test('is missed', () => {
+    expect(failureProblems('# Spec', ['kill'])).toEqual(['there is no table of failures']);
   });
 });
 
