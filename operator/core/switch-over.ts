@@ -52,7 +52,7 @@ function writesFor(to: string, observed: Observed, members: readonly MemberView[
   if (told !== undefined) {
     if (leader === to) return consume(about('Normal', 'SwitchoverDone', `${to} leads, in the place of ${told.name}.`));
     if (switchoverDueMs(observed) !== null) return [];
-    const message = `${to} has not come to lead within ${String(switchoverLimitMs / 1000)} s: ${whyNotCome(to, named, leader)}.`;
+    const message = `${to} has not come to lead within ${String(switchoverLimitMs / 1000)} s: ${whyNotCome(named, leader, told.name)}.`;
     return consume(about('Warning', 'SwitchoverFailed', message));
   }
   const problem = whyRefused(to, named, leader, observed);
@@ -86,8 +86,7 @@ function whyUnfit(named: MemberView): string | null {
   return named.report?.eligible === true ? null : 'its disk does not count yet; it is taken in when it has caught up';
 }
 
-function whyNotCome(to: string, named: MemberView | null, leader: string | null): string {
-  const unfit = named === null ? 'its pod is gone' : whyUnfit(named);
-  if (unfit !== null) return unfit;
-  return leader === null ? 'no member leads' : `${leader} leads, and its log says why it did not hand over to ${to}`;
+function whyNotCome(named: MemberView | null, leader: string | null, former: string): string {
+  const unfit = named === null ? 'the cluster has no such pod any more' : whyUnfit(named);
+  return unfit ?? `${leader ?? 'no member'} leads; the logs of ${former} and of the pod say why`;
 }

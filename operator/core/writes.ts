@@ -50,7 +50,7 @@ export function subjectOf(write: Write): { readonly subject: string; readonly ve
     case 'forgetSwitchover':
       return { subject: `Lease ${write.lease.name}`, version: write.lease.switchover?.toldAt ?? '' };
     case 'consumeSwitchover':
-      return { subject: 'the annotation switchover-to', version: write.to };
+      return { subject: 'Annotation switchover-to', version: write.to };
     case 'unlabelLeader':
     case 'deletePod':
       return { subject: `Pod ${write.pod}`, version: write.podUid };

@@ -62,10 +62,10 @@ describe('a switch-over', () => {
   });
 
   test.each<[string, Scene, RegExp]>([
-    ['the leader leads on', {}, /within 15 s: trading-0 leads, and its log says why/],
+    ['the leader leads on', {}, /within 15 s: trading-0 leads; the logs of trading-0 and of the pod say why/],
     ['the pod is not in sync', { members: { 'trading-1': { phase: 'CatchingUp' } } }, /it is not in sync \(CatchingUp: /],
     ['the pod is silent', { members: { 'trading-1': { ageMs: 9000 } } }, /it is not in sync \(NoReport: /],
-    ['nobody leads', { members: { 'trading-0': { phase: 'Following' } } }, /no member leads/],
+    ['nobody leads', { members: { 'trading-0': { phase: 'Following' } } }, /no member leads; /],
   ])('has failed after a while when %s: an Event says why', (_, { members = {} }, reason) => {
     const scene = { ...asked(), members: { ...members, 'trading-0': { ...members['trading-0'], ...told(switchoverLimitMs) } } };
     expect(writes(scene)).toMatchObject(tellsWhom('SwitchoverFailed', reason));
