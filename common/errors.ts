@@ -105,7 +105,12 @@ export const errorCatalogue = {
     remedy: 'Send it again with the same idempotency key.',
     retryable: true,
   },
-  stopping: { status: 503, title: 'This member is stopping.', remedy: 'Try again; another member takes over.', retryable: true },
+  stopping: {
+    status: 503,
+    title: 'This member is stopping, or hands leadership over.',
+    remedy: 'Try again; another member takes over.',
+    retryable: true,
+  },
   too_many_watchers: {
     status: 503,
     title: 'This member serves as many watchers as it may.',

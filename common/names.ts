@@ -18,6 +18,10 @@ export const annotations = {
   forceStart: `${group}/force-start`,
   /** On a pod: it is to archive its own changes and follow; taken off when done. */
   discardLocal: `${group}/discard-local`,
+  /** On a ControlCluster: the pod that is to lead; taken off when done. */
+  switchoverTo: `${group}/switchover-to`,
+  /** On the member Lease of the leader: to whom it is to hand over (`switchoverSchema`), written by the operator. */
+  switchover: `${group}/switchover`,
   /** On a member Lease: the session that is to discard, written by the operator. */
   discard: `${group}/discard`,
   /** On the leader Lease: the start round, written by the operator (`startRoundSchema`). */

@@ -108,6 +108,10 @@ export const startRoundSchema = z.object({
 });
 export type StartRound = z.infer<typeof startRoundSchema>;
 
+/** A switch-over that a person asked for, told to the leader by its session. `toldAt` tells one request from the next. */
+export const switchoverSchema = z.strictObject({ session: z.string().max(64), to: identifier, toldAt: z.iso.datetime() });
+export type Switchover = z.infer<typeof switchoverSchema>;
+
 /** Who holds the leader Lease: pod name, pod UID and session, in `spec.holderIdentity`. */
 export function leaseIdentity(pod: string, podUid: string, session: string): string {
   return `${pod}_${podUid}_${session}`;

@@ -1,7 +1,7 @@
 // What the runtime needs from the world: one small interface for each adapter, owned here by their consumer.
 // The adapters (journal/, stream/, kube/) implement them and do not know each other; main.ts wires.
 import type { Epoch, Position } from '../common/position.ts';
-import type { MemberReport, StartRound } from '../common/report.ts';
+import type { MemberReport, StartRound, Switchover } from '../common/report.ts';
 import type { PodRole } from '../common/names.ts';
 import type { Change, Frame } from './core/frame.ts';
 import type { DiskRecord, HardState } from './core/hard-state.ts';
@@ -247,6 +247,8 @@ export interface OwnPod {
   onReported(handler: (session: string) => void): void;
   /** Calls when the operator told the process of this session to give its own changes up; perhaps several times. */
   onDiscard(handler: (session: string) => void): void;
+  /** Calls when the operator told the process of a session to hand over to another member; again and again. */
+  onSwitchover(handler: (switchover: Switchover) => void): void;
   report(report: MemberReport): void;
   labelRole(role: PodRole): void;
 }

@@ -87,6 +87,9 @@ export class Runtime {
     ownPod.onDiscard((session) => {
       if (session === this.#options.member.session) this.input({ kind: 'discardLocal' });
     });
+    ownPod.onSwitchover(({ session, to, toldAt }) => {
+      if (session === this.#options.member.session) this.input({ kind: 'switchOver', to, request: toldAt });
+    });
     if (lease !== null) ownPod.recorded((record) => this.input((this.#record = { kind: 'recorded', record })));
     lease?.watch((record) => this.input({ kind: 'lease', record }));
     peers.onMessage((payload) => {

@@ -84,11 +84,19 @@ const executors: Executors = {
     return unlessStale(await context.api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
   },
 
-  tellToDiscard: async ({ lease, session }, context) => {
-    const body = { metadata: { resourceVersion: lease.resourceVersion, annotations: { [annotations.discard]: session } } };
-    const path = namespacedPath(leaseKind, context.cluster.metadata.namespace, lease.name);
+  consumeSwitchover: async (_, context) => {
+    const { namespace, name, resourceVersion } = context.cluster.metadata;
+    const body = { metadata: { resourceVersion, annotations: { [annotations.switchoverTo]: null } } };
+    const path = namespacedPath(clusterKind, namespace, name);
     return unlessStale(await context.api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
   },
+
+  tellToDiscard: async ({ lease, session }, context) => tellMember(lease, { [annotations.discard]: session }, context),
+
+  tellToSwitchOver: async ({ lease, switchover }, context) =>
+    tellMember(lease, { [annotations.switchover]: JSON.stringify(switchover) }, context),
+
+  forgetSwitchover: async ({ lease }, context) => tellMember(lease, { [annotations.switchover]: null }, context),
 
   deletePod: async ({ pod, podUid }, context) =>
     unlessStale(await remove(namespacedPath(podKind, context.cluster.metadata.namespace, pod), podUid, context), context),
@@ -123,7 +131,10 @@ export async function execute(action: Action, context: Context): Promise<Outcome
     case 'clearLease':
     case 'consumeOrder':
     case 'openRound':
+    case 'consumeSwitchover':
     case 'tellToDiscard':
+    case 'tellToSwitchOver':
+    case 'forgetSwitchover':
     case 'applyObject':
     case 'deleteObject':
     case 'deletePod':
@@ -179,6 +190,13 @@ async function takenBy(object: KubeObject, context: Context): Promise<Refused | 
 
 const remove = (path: string, uid: string, { api }: Context): Promise<Answer> =>
   api.send('DELETE', path, { body: { preconditions: { uid }, propagationPolicy: 'Background' } });
+
+/** On its member Lease, if that is still as it was observed. */
+async function tellMember(lease: ObservedLease, notes: Readonly<Record<string, string | null>>, context: Context): Promise<Written> {
+  const body = { metadata: { resourceVersion: lease.resourceVersion, annotations: notes } };
+  const path = namespacedPath(leaseKind, context.cluster.metadata.namespace, lease.name);
+  return unlessStale(await context.api.send('PATCH', path, { query: { fieldManager }, body, contentType: mergePatch }), context);
+}
 
 /** Frees the Lease and notes what is given, if it is still as it was observed. */
 async function writeLease(lease: ObservedLease, notes: Readonly<Record<string, string>>, context: Context): Promise<Written> {

@@ -1,7 +1,7 @@
 // Turns what the caches hold about one cluster into what the core plans from. Reads, parses, and changes nothing.
 import { createHash, randomUUID } from 'node:crypto';
 import { annotations, leaderLeaseName } from '../../common/names.ts';
-import { memberReportSchema, parseAnnotation, startRoundSchema, waitingSchema } from '../../common/report.ts';
+import { memberReportSchema, parseAnnotation, startRoundSchema, switchoverSchema, waitingSchema } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
 import { digestAnnotation } from '../core/drift.ts';
 import {
@@ -123,6 +123,7 @@ function leaseView(lease: KubeObject, { ageMs, proven }: LeaseAge): ObservedLeas
     report: parseAnnotation(memberReportSchema, notes?.[annotations.report]),
     waiting: parseAnnotation(waitingSchema, notes?.[annotations.waiting]),
     discard: notes?.[annotations.discard] ?? null,
+    switchover: parseAnnotation(switchoverSchema, notes?.[annotations.switchover]),
   };
 }
 

@@ -2,7 +2,7 @@
 // Ages are measured by this process on its monotonic clock from what it saw change; the clocks of other machines are never compared with ours.
 // `nowMs` is wall-clock time, for time stamps that people read and for waiting times that only cost patience, never safety.
 import { drPodName, memberPodName } from '../../common/names.ts';
-import { podOfIdentity, type MemberReport, type StartRound, type Waiting } from '../../common/report.ts';
+import { podOfIdentity, type MemberReport, type StartRound, type Switchover, type Waiting } from '../../common/report.ts';
 import type { ControlCluster } from '../../common/schema.ts';
 
 /** A member whose Lease was not renewed for so long has nothing to say. Sidecars renew every 2 s. */
@@ -107,6 +107,8 @@ export interface ObservedLease {
   readonly waiting: Waiting | null;
   /** Session that was told to discard. */
   readonly discard: string | null;
+  /** What the leader was told. */
+  readonly switchover: Switchover | null;
 }
 
 export interface ObservedStatefulSet {

@@ -7,6 +7,7 @@ import { judge, type Judgement } from './judgement.ts';
 import { objectKey, type Observed } from './observed.ts';
 import { nextAskMs, questionsAbout, type Question } from './questions.ts';
 import { minorStatusIntervalMs, outlineOf, sameStatus, statusOf } from './status.ts';
+import { switchoverDueMs } from './switch-over.ts';
 import { refusalOf, type Write } from './writes.ts';
 
 export type Action =
@@ -20,7 +21,7 @@ export function plan(observed: Observed): Action[] {
   if (observed.cluster.metadata.deletionTimestamp !== undefined) return [];
   const judgement = judge(observed);
   const writes = judgement.writes.map((write) => whenDue(write, observed));
-  return [...writes, ...planStatus(observed, judgement), ...planQuestions(observed, judgement), ...planLater(judgement)];
+  return [...writes, ...planStatus(observed, judgement), ...planQuestions(observed, judgement), ...planLater(observed, judgement)];
 }
 
 /** The same object is applied no more often than this, whoever else keeps changing it. */
@@ -51,6 +52,7 @@ function planQuestions(observed: Observed, { members }: Judgement): Action[] {
   return [waitMs > 0 ? { kind: 'planAgain', afterMs: waitMs } : { kind: 'askWhy', questions }];
 }
 
-function planLater({ start }: Judgement): Action[] {
-  return start.kind === 'gathering' && start.decideAgainMs !== null ? [{ kind: 'planAgain', afterMs: start.decideAgainMs }] : [];
+function planLater(observed: Observed, { start }: Judgement): Action[] {
+  const dueMs = [start.kind === 'gathering' ? start.decideAgainMs : null, switchoverDueMs(observed)];
+  return dueMs.flatMap((afterMs): Action[] => (afterMs === null ? [] : [{ kind: 'planAgain', afterMs }]));
 }

@@ -44,6 +44,8 @@ function mayStand(member: MemberView, open: StartRound | null): boolean {
   if (report.eligible) return true;
   if (open === null || !isCounted(member, open)) return false;
   if (open.claim !== 'elected') return open.designated === report.pod && report.promise.generation < open.generation;
+  // Without the claim of the generation in its log it waits for a leader, as those do who promised it.
+  if (report.position.epoch.generation < Math.max(open.generation, report.promise.generation)) return false;
   return report.voter || (report.position.index === 0 && isOneOf(open.configuration, report));
 }
 

@@ -17,10 +17,12 @@ import {
 import { orderWrites, type OrderWrite } from './orders.ts';
 import type { Rollout } from './rollout.ts';
 import type { StartDecision } from './start-round.ts';
+import { switchoverWrites, type SwitchoverWrite } from './switch-over.ts';
 
 /** `event` tells of it once it is done. */
 export type Write =
   | OrderWrite
+  | SwitchoverWrite
   /** Frees the leader Lease on condition that it is still the one that was observed. */
   | { readonly kind: 'clearLease'; readonly lease: ObservedLease; readonly witness: Witness; readonly event: EventRecord }
   /** `absent`: it was not seen; make sure that nobody else's object has its name. */
@@ -43,6 +45,12 @@ export function subjectOf(write: Write): { readonly subject: string; readonly ve
       return { subject: `Pod ${write.pod}`, version: `${write.podUid} ${write.annotation}` };
     case 'tellToDiscard':
       return { subject: `Lease ${write.lease.name}`, version: write.session };
+    case 'tellToSwitchOver':
+      return { subject: `Lease ${write.lease.name}`, version: `${write.switchover.session} ${write.switchover.to}` };
+    case 'forgetSwitchover':
+      return { subject: `Lease ${write.lease.name}`, version: write.lease.switchover?.toldAt ?? '' };
+    case 'consumeSwitchover':
+      return { subject: 'Annotation switchover-to', version: write.to };
     case 'unlabelLeader':
     case 'deletePod':
       return { subject: `Pod ${write.pod}`, version: write.podUid };
@@ -71,7 +79,7 @@ export function writesOf(
   rollout: Rollout,
 ): Write[] {
   const lease = leaseWrites(observed, leadership, start);
-  const orders = orderWrites(observed, members);
+  const orders = [...orderWrites(observed, members), ...switchoverWrites(observed, members, leadership)];
   return [...lease, ...orders, ...labelWrites(members, leadership), ...objectWrites(observed), ...rolloutWrites(rollout)];
 }
 

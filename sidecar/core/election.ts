@@ -45,8 +45,9 @@ export function campaign(m: Member): void {
     if (version !== null) m.effects.push({ kind: 'writeLease', holder: m.identity, version });
     return;
   }
-  if (m.lease.isAbandoned || (m.lease.mine && !isEligible(m))) return releaseLease(m, '');
-  if (!isEligible(m) || m.connectionProblem !== null || m.reloading || nowMs < m.campaignAfterMs) return;
+  const pauses = nowMs < m.campaignAfterMs;
+  if (m.lease.isAbandoned || (m.lease.mine && (pauses || !isEligible(m)))) return releaseLease(m, '');
+  if (!isEligible(m) || m.connectionProblem !== null || m.reloading || pauses) return;
   if (nowMs < m.grantedUntilMs) return startCandidacy(m);
   if (hearsLeader(m)) return;
   if (m.lease.mine) return startCandidacy(m);

@@ -56,7 +56,9 @@ export type Input =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'submit'; readonly id: number; readonly change: Change; readonly bytes: number }
   | { readonly kind: 'read'; readonly id: number }
-  | { readonly kind: 'handOver' };
+  | { readonly kind: 'handOver' }
+  /** A person wants `to` to lead; `request` tells one wish from the next. */
+  | { readonly kind: 'switchOver'; readonly to: string; readonly request: string };
 
 export type SubmitResult =
   | { readonly kind: 'committed'; readonly uid: number; readonly epoch: number; readonly duplicate: boolean }

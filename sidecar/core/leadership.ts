@@ -32,6 +32,7 @@ export function open(m: Member, candidate: Candidate): void {
     publishing: null,
     waiters: [],
     overlay: new Overlay(m.store, m.uncommitted),
+    switchOver: null,
     reads: [],
   };
   m.role = leader;
@@ -48,7 +49,7 @@ export function open(m: Member, candidate: Candidate): void {
 export function onSubmit(m: Member, id: number, change: Change, bytes: number): void {
   const { role } = m;
   if (role.kind !== 'leader') return refuse(m, id, 'no_leader', 'this member does not lead');
-  if (m.stopping !== null) return refuse(m, id, 'stopping', 'this member hands leadership over');
+  if (m.stopping !== null || role.switchOver !== null) return refuse(m, id, 'stopping', 'this member hands leadership over');
   if (bytes > limits.changeBytes)
     return refuse(m, id, 'change_too_large', `the change has ${String(bytes)} bytes, the limit is ${String(limits.changeBytes)}`);
   if (role.queue.length >= coreLimits.queuedChanges || role.queueBytes + bytes > coreLimits.queuedBytes) {

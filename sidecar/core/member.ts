@@ -18,7 +18,7 @@ import { fetchSnapshotWhenNeeded, onSnapshotFetched, onSnapshotOffered } from '.
 import { onRecorded, onReported } from './own-disk.ts';
 import { isKnown } from './quorum.ts';
 import { onVoteRequest } from './vote.ts';
-import { beginToStop, handOver } from './hand-over.ts';
+import { beginSwitchOver, beginToStop, handOver, switchOver } from './hand-over.ts';
 import { ownReport } from './eligibility.ts';
 import { acknowledge, clusterIdOf, hearsLeader, inRound, isElectable, note, sawEpoch, type Member } from './state.ts';
 
@@ -114,6 +114,8 @@ function dispatch(m: Member, input: Input): void {
     case 'handOver':
       beginToStop(m);
       return handOver(m);
+    case 'switchOver':
+      return beginSwitchOver(m, input.to, input.request);
   }
 }
 
@@ -155,7 +157,10 @@ function tick(m: Member): void {
     m.effects.push({ kind: 'send', to: '*', message: ownReport(m, 0) });
   }
   if (m.stopping !== null) handOver(m);
-  else if (isElectable(m)) campaign(m);
+  else if (isElectable(m)) {
+    if (m.role.kind === 'leader') switchOver(m, m.role);
+    campaign(m);
+  }
   assemble(m);
   if (m.join.kind !== 'running' && m.leader !== null) judge(m);
   fetchSnapshotWhenNeeded(m);

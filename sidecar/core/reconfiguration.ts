@@ -11,7 +11,8 @@ const maxVoters = 7;
 /** The configuration that is wanted next, or the last once more; `null` when nothing is to be changed, or the last change is still under way. */
 export function nextConfiguration(m: Member, leader: Leader): Configuration | null {
   const current = m.log.configurations.at(-1);
-  if (current === undefined || current.index > m.acknowledgedIndex || m.order.length === 0 || m.stopping !== null) return null;
+  if (current === undefined || current.index > m.acknowledgedIndex || m.order.length === 0) return null;
+  if (m.stopping !== null || leader.switchOver !== null) return null;
   const next = nextStep(m, leader, current.voters);
   // Without a majority of those who would count it could not be acknowledged, and all would wait for it.
   if (next !== null) return isMajorityInReach(m, leader, next) ? next : null;

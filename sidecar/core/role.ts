@@ -44,7 +44,7 @@ export interface Leader {
   heartbeatAtMs: number;
   /** Last time at which a majority had answered a heartbeat. */
   quorumAtMs: number;
-  /** Number of the newest heartbeat round that reads wait for, and the newest that a majority has answered. */
+  /** Number of the newest heartbeat round that somebody waits for, and the newest that a majority has answered. */
   round: number;
   confirmedRound: number;
   queue: Submission[];
@@ -52,6 +52,8 @@ export interface Leader {
   publishing: { readonly token: number; readonly frame: Frame } | null;
   waiters: Waiter[];
   readonly overlay: Overlay;
+  /** The one that is to lead by the will of a person, when it has answered this heartbeat round: meanwhile no change is taken. */
+  switchOver: { readonly to: string; readonly sinceMs: number; readonly round: number } | null;
   reads: { readonly id: number; round: number | null; readonly deadlineMs: number }[];
 }
 

@@ -123,6 +123,8 @@ export interface Member {
   reportedAtMs: number;
   /** `heir` is the identity that the Lease goes to; `released` when nothing is left to hand over. */
   stopping: { readonly sinceMs: number; heir: string; released: boolean } | null;
+  /** The last switch-over that this process was asked for; it is told again and again. */
+  switchOverRequest: string;
   /** Index of the newest one, bytes applied since, the one that is being made, and when the next may be tried. */
   readonly checkpoint: { index: number; bytes: number; token: number | null; notBeforeMs: number };
   /** What the leader does to what NATS keeps, one thing at a time, and when the next may begin. */
@@ -195,6 +197,7 @@ export function createMember(config: MemberConfig, hardState: HardState, { base,
     grantedUntilMs: Number.NEGATIVE_INFINITY,
     reportedAtMs: Number.NEGATIVE_INFINITY,
     stopping: null,
+    switchOverRequest: '',
     checkpoint: { index: checkpoint?.position.index ?? 0, bytes: 0, token: null, notBeforeMs: Number.NEGATIVE_INFINITY },
     upkeep: { token: null, notBeforeMs: Number.POSITIVE_INFINITY, purgedBeforeSeq: 0 },
     transfer: { token: null, notBeforeMs: Number.NEGATIVE_INFINITY, memberFailed: false, natsAfterMs: Number.NEGATIVE_INFINITY },
@@ -210,6 +213,7 @@ export function carryOver(m: Member, before: Member): void {
   m.followed = before.followed;
   m.synced = before.synced;
   m.stopping = before.stopping;
+  m.switchOverRequest = before.switchOverRequest;
   m.opened = before.opened;
   m.order = before.order;
   m.connectionProblem = before.connectionProblem;

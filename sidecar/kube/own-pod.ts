@@ -6,7 +6,14 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { isAppError } from '../../common/errors.ts';
 import { annotations, labels, memberLeaseName, type PodRole } from '../../common/names.ts';
-import { diskRecordSchema, parseAnnotation, type MemberReport, type Waiting } from '../../common/report.ts';
+import {
+  diskRecordSchema,
+  parseAnnotation,
+  switchoverSchema,
+  type MemberReport,
+  type Switchover,
+  type Waiting,
+} from '../../common/report.ts';
 import type { DiskRecord } from '../core/hard-state.ts';
 import type { OwnPod } from '../ports.ts';
 import type { Call, KubeApi } from './kube-api.ts';
@@ -151,11 +158,15 @@ export function createOwnPod({ api, namespace, pod, podUid, log }: OwnPodOptions
   );
   let onReported: (session: string) => void = () => undefined;
   let onDiscard: (session: string) => void = () => undefined;
+  let onSwitchover: (switchover: Switchover) => void = () => undefined;
   report.onWritten = ({ session }, lease) => {
     onReported(session);
     // The heartbeat's answer is the whole Lease: what the operator writes there is read without a watch.
-    const told = leaseSchema.safeParse(lease).data?.metadata.annotations?.[annotations.discard];
-    if (told !== undefined) onDiscard(told);
+    const notes = leaseSchema.safeParse(lease).data?.metadata.annotations;
+    const discard = notes?.[annotations.discard];
+    if (discard !== undefined) onDiscard(discard);
+    const switchover = parseAnnotation(switchoverSchema, notes?.[annotations.switchover]);
+    if (switchover !== null) onSwitchover(switchover);
   };
   const role = new Upkeep<PodRole>(
     api,
@@ -172,6 +183,7 @@ export function createOwnPod({ api, namespace, pod, podUid, log }: OwnPodOptions
     },
     onReported: (handler) => (onReported = handler),
     onDiscard: (handler) => (onDiscard = handler),
+    onSwitchover: (handler) => (onSwitchover = handler),
     waits(why) {
       waiting.set({ podUid, ...why }, JSON.stringify(why));
     },

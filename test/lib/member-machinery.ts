@@ -286,9 +286,9 @@ export class MemberMachinery {
     this.#later(node, member, () => ({ kind: 'leaseWritten', result: current ? 'written' : refused }));
   }
 
-  /** `null` when it is out of reach, or down. */
+  /** `null` when it is out of reach, down, or not there: a strange configuration may name anybody. */
   #peer(node: MemberNode, pod: string): MemberNode | null {
-    const peer = this.node(pod);
-    return this.#reaches(node.pod, pod) && peer.member !== null ? peer : null;
+    const peer = this.nodes.find((each) => each.pod === pod);
+    return this.#reaches(node.pod, pod) && peer?.member ? peer : null;
   }
 }

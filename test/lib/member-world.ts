@@ -112,6 +112,11 @@ export class MemberWorld extends MemberMachinery {
     this.input(this.node(pod), { kind: 'handOver' });
   }
 
+  /** A person wants `to` to lead, and the operator tells this member; the same request again and again. */
+  switchOver(pod: string, to: string, request = 'first'): void {
+    this.input(this.node(pod), { kind: 'switchOver', to, request });
+  }
+
   /** The stream loses all after its first `length` messages: readers beyond it begin anew. */
   loseStreamAfter(length: number): void {
     this.stream.length = length;

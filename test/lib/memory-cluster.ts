@@ -39,6 +39,8 @@ class MemoryOwnPod implements OwnPod {
 
   onDiscard(): void {}
 
+  onSwitchover(): void {}
+
   report(report: MemberReport): void {
     this.reported = report;
     setImmediate(() => this.#onReported(report.session));

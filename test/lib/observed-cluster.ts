@@ -1,6 +1,6 @@
 // Observations for the tests of the operator's core: a healthy cluster `trading` of three members, with what a test changes over it.
 import type { Position } from '../../common/position.ts';
-import { leaseIdentity, type MemberReport, type StartRound, type Waiting } from '../../common/report.ts';
+import { leaseIdentity, type MemberReport, type StartRound, type Switchover, type Waiting } from '../../common/report.ts';
 import type { ControlClusterStatus } from '../../common/status.ts';
 import type { KubeObject, Observed, ObservedContainer, ObservedLease, ObservedPod } from '../../operator/core/observed.ts';
 import { controlCluster } from './control-cluster.ts';
@@ -21,6 +21,8 @@ export interface ActingMember {
   readonly report?: Partial<MemberReport> | null;
   readonly pod?: Partial<ObservedPod> | null;
   readonly waiting?: Waiting;
+  /** What it was told while it led. */
+  readonly switchover?: Switchover;
   readonly ageMs?: number;
   readonly proven?: boolean;
 }
@@ -88,6 +90,7 @@ function lease(name: string, changes: Partial<ObservedLease> = {}): ObservedLeas
     report: null,
     waiting: null,
     discard: null,
+    switchover: null,
     ...changes,
   };
 }
@@ -152,6 +155,7 @@ export function observed({ spec = {}, metadata = {}, status, members = {}, leade
       lease(name, {
         report: report(name, member),
         waiting: member.waiting ?? null,
+        switchover: member.switchover ?? null,
         ageMs: member.ageMs ?? 500,
         proven: member.proven ?? true,
       }),

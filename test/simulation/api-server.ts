@@ -1,6 +1,6 @@
 // The Kubernetes API of a simulation: the leader Lease, member Leases with their reports, role labels, pods, and the status of the ControlCluster.
 // Writes are conditional on versions as the real ones are. It may be away; a restored or confused one may grant the Lease twice.
-import type { HighWaterMark, MemberReport, StartRound } from '../../common/report.ts';
+import type { HighWaterMark, MemberReport, StartRound, Switchover } from '../../common/report.ts';
 import type { ControlClusterStatus } from '../../common/status.ts';
 import type { ObservedPod, Termination } from '../../operator/core/observed.ts';
 import type { LeaseRecord } from '../../sidecar/ports.ts';
@@ -15,6 +15,8 @@ export interface MemberLease {
   readonly renewal: number;
   /** Session that was told to discard. */
   readonly discard: string | null;
+  /** What the leader was told. */
+  readonly switchover: Switchover | null;
 }
 
 export class ApiServer {
@@ -29,6 +31,8 @@ export class ApiServer {
   readonly memberLeases = new Map<string, MemberLease>();
   readonly pods = new Map<string, ObservedPod>();
   status: ControlClusterStatus | undefined;
+  switchoverTo: string | null = null;
+  /** Of the ControlCluster: grows with each write of the status or the annotation. */
   statusVersion = 1;
   readonly #chance: Chance;
   readonly #onMark: (mark: HighWaterMark | null) => void;
@@ -108,14 +112,26 @@ export class ApiServer {
 
   writeReport(report: MemberReport, isNews: boolean): void {
     const before = this.memberLeases.get(report.pod);
-    this.memberLeases.set(report.pod, { report, renewal: (before?.renewal ?? 0) + 1, discard: before?.discard ?? null });
+    const { renewal = 0, discard = null, switchover = null } = before ?? {};
+    this.memberLeases.set(report.pod, { report, renewal: renewal + 1, discard, switchover });
     if (isNews) this.#tell();
     else for (const watcher of this.#renewalWatchers) watcher(report.pod);
   }
 
-  tellToDiscard(pod: string, session: string): void {
+  tellMember(pod: string, told: Partial<Pick<MemberLease, 'discard' | 'switchover'>>): void {
     const before = this.memberLeases.get(pod);
-    if (before !== undefined) this.memberLeases.set(pod, { ...before, discard: session });
+    if (before === undefined) return;
+    this.memberLeases.set(pod, { ...before, ...told });
+    this.#tell();
+  }
+
+  /** The annotation on the ControlCluster; `version` is that of the object which the writer saw, `null` when it saw none. */
+  setSwitchoverTo(pod: string | null, version: number | null): boolean {
+    if (version !== null && version !== this.statusVersion) return false;
+    this.switchoverTo = pod;
+    this.statusVersion += 1;
+    this.#tell();
+    return true;
   }
 
   /** A pod that is gone stays gone. */

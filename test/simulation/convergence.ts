@@ -18,8 +18,9 @@ function standingOf(world: World, { process }: SimulatedHost): Standing {
 
 export const isLed = (world: World): boolean => world.hosts.some(({ process }) => process?.phase === 'Leading');
 
-/** One leads, and all others follow. */
+/** One leads, all others follow, and what a person asked for is done or refused. */
 export function isSettled(world: World): boolean {
+  if (world.api.switchoverTo !== null) return false;
   const leading = world.hosts.filter(({ process }) => process?.control?.report().phase === 'Leading');
   if (leading.length !== 1 || !world.hosts.every((host) => !host.wanted || standingOf(world, host) !== 'not yet')) return false;
   return world.swarm.durability === 'Leader' || areThePodsThatCount(world, leading[0]?.process?.control?.report());

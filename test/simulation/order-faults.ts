@@ -1,9 +1,12 @@
-// What people ask for while the cluster runs: another number of members, another pod template, a member that is forced to lead, one that gives its
-// own changes up. The real operator carries it out, or refuses. Also a write of the status that comes between the operator's look and its own.
+// What people ask for while the cluster runs: another number of members, another pod template, a member that is forced to lead, or simply to lead, one that
+// gives its own changes up. The real operator carries it out, or refuses. Also a write of the status that comes between the operator's look and its own.
 import { downMs, others, type Act } from './fault-act.ts';
 import type { FaultKind } from './swarm.ts';
 
-export type OrderFault = Extract<FaultKind, 'membersChange' | 'rollout' | 'forceStart' | 'forcedAlone' | 'discardLocal' | 'statusConflict'>;
+export type OrderFault = Extract<
+  FaultKind,
+  'membersChange' | 'rollout' | 'forceStart' | 'forcedAlone' | 'discardLocal' | 'switchOver' | 'statusConflict'
+>;
 
 const sizes = [1, 3, 5];
 /** A person has seen that a member waits in vain. */
@@ -46,6 +49,10 @@ export const orderFaults: { readonly [Kind in OrderFault]: (act: Act) => void } 
     for (const other of others(act)) other.startAfter(orderMs + chance.between(0, 2 * world.swarm.faultLastsMs));
   },
   discardLocal: (act) => annotate(act, 'discardLocal'),
+  // Also one that cannot lead, or leads already; and another before the first is done with.
+  switchOver: ({ world, hosts, chance }) => {
+    world.api.setSwitchoverTo(chance.pick(hosts).pod, null);
+  },
   statusConflict: ({ world }) => {
     world.api.statusVersion += 1;
   },

@@ -1,7 +1,7 @@
 // What one simulated process does at the API server: the ports LeaderLease and OwnPod, with the retries and pauses of sidecar/kube.
 // Answers may be lost, so that a write may have happened that was said not to have.
 import type { PodRole } from '../../common/names.ts';
-import type { MemberReport } from '../../common/report.ts';
+import type { MemberReport, Switchover } from '../../common/report.ts';
 import type { DiskRecord } from '../../sidecar/core/hard-state.ts';
 import type { LeaderLease, LeaseRecord, OwnPod } from '../../sidecar/ports.ts';
 import type { Where } from './scheduler.ts';
@@ -113,6 +113,7 @@ export class SimulatedOwnPod implements OwnPod {
   #written = '';
   #onReported: (session: string) => void = () => undefined;
   #onDiscard: (session: string) => void = () => undefined;
+  #onSwitchover: (switchover: Switchover) => void = () => undefined;
   #isDue = false;
 
   constructor(world: ApiWorld, host: OwnPodHost, where: Where) {
@@ -139,6 +140,10 @@ export class SimulatedOwnPod implements OwnPod {
 
   onDiscard(handler: (session: string) => void): void {
     this.#onDiscard = handler;
+  }
+
+  onSwitchover(handler: (switchover: Switchover) => void): void {
+    this.#onSwitchover = handler;
   }
 
   report(report: MemberReport): void {
@@ -182,8 +187,9 @@ export class SimulatedOwnPod implements OwnPod {
     if (!this.#world.chance.happens(0.02))
       this.#world.scheduler.after(api.delayMs(), 'reported', this.#where, () => {
         this.#onReported(report.session);
-        const discard = api.memberLeases.get(report.pod)?.discard ?? null;
+        const { discard = null, switchover = null } = api.memberLeases.get(report.pod) ?? {};
         if (discard !== null) this.#onDiscard(discard);
+        if (switchover !== null) this.#onSwitchover(switchover);
       });
     const labelledLeader = this.#role === 'leader';
     if (api.pods.get(report.pod)?.labelledLeader !== labelledLeader) api.setPod(report.pod, { labelledLeader });

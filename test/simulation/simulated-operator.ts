@@ -161,7 +161,23 @@ export class SimulatedOperator {
         });
       case 'tellToDiscard':
         return request('tellToDiscard', () => {
-          api.tellToDiscard(action.lease.name, action.session);
+          api.tellMember(action.lease.name, { discard: action.session });
+        });
+      case 'tellToSwitchOver':
+        return request('tellToSwitchOver', () => {
+          count(this.#world, `operator: ${action.event.reason}`);
+          trace.say(scheduler.nowMs, 'operator', action.event.message);
+          api.tellMember(action.lease.name, { switchover: action.switchover });
+        });
+      case 'forgetSwitchover':
+        return request('forgetSwitchover', () => {
+          api.tellMember(action.lease.name, { switchover: null });
+        });
+      case 'consumeSwitchover':
+        return request('consumeSwitchover', () => {
+          if (!api.setSwitchoverTo(null, statusVersion)) return this.#lookAfter(noticeMs);
+          count(this.#world, `operator: ${action.event.reason}`);
+          trace.say(scheduler.nowMs, 'operator', action.event.message);
         });
       case 'askWhy':
         this.#askedMs = scheduler.nowMs;
@@ -186,10 +202,13 @@ export class SimulatedOperator {
     const member = (name: string): ObservedLease => {
       const lease = api.memberLeases.get(name);
       const report = lease?.report ?? null;
-      return { ...this.#lease(name, String(lease?.renewal ?? 0)), report, discard: lease?.discard ?? null };
+      const { discard = null, switchover = null } = lease ?? {};
+      return { ...this.#lease(name, String(lease?.renewal ?? 0)), report, discard, switchover };
     };
     const sets = swarm.replicas > 0 ? [clusterName, `${clusterName}-dr`] : [clusterName];
-    const cluster = { ...clusterOf(this.#world), status: api.status };
+    const specified = clusterOf(this.#world);
+    const notes = api.switchoverTo === null ? {} : { [annotations.switchoverTo]: api.switchoverTo };
+    const cluster = { ...specified, metadata: { ...specified.metadata, annotations: notes }, status: api.status };
     const memberLeases = [...api.memberLeases.keys()].map(member);
     return {
       cluster,
@@ -225,6 +244,7 @@ export class SimulatedOperator {
     const sighting = before?.sign === sign ? before : { sign, atMs: nowMs, proven: before !== undefined };
     this.#seen.set(name, sighting);
     const age = { ageMs: nowMs - sighting.atMs, proven: sighting.proven };
-    return { name, resourceVersion: sign, holder: '', acquiredAtMs: null, ...age, round: null, report: null, waiting: null, discard: null };
+    const empty = { round: null, report: null, waiting: null, discard: null, switchover: null };
+    return { name, resourceVersion: sign, holder: '', acquiredAtMs: null, ...age, ...empty };
   }
 }

@@ -43,6 +43,7 @@ export const faultKinds = [
   'forcedAlone',
   'discardLocal',
   'statusConflict',
+  'switchOver',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -72,6 +73,8 @@ const themes: readonly (readonly FaultKind[])[] = [
   ['forceStart', 'allDown', 'leaseGiven', 'streamLosesEnd'],
   ['discardLocal', 'forcedAlone', 'partition'],
   ['forcedAlone', 'kill', 'discardLocal'],
+  ['switchOver', 'partition', 'pause'],
+  ['switchOver', 'leaseTwice', 'kill'],
   ['bitFlip', 'kill', 'leaseGiven'],
   ['bitFlip', 'powerLoss', 'streamLosesEnd'],
   ['volumesLost', 'leaseGiven', 'diskReplaced'],

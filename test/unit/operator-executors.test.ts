@@ -1,6 +1,7 @@
 // Carrying out a plan: what the API server refuses is remembered, told in the status and tried again later; what it cannot answer now ends the plan.
 import { describe, expect, test } from '@jest/globals';
 import { AppError } from '../../common/errors.ts';
+import { annotations } from '../../common/names.ts';
 import { execute, type Context } from '../../operator/controller/executors.ts';
 import type { Answer } from '../../operator/controller/kube-api.ts';
 import { newMemory } from '../../operator/controller/observe.ts';
@@ -58,6 +59,7 @@ function executor(answer: () => Answer) {
   return { run, sent, told, memory, progressing: () => JSON.stringify(status) };
 }
 
+const switchoverTo = (to: string) => ({ metadata: { annotations: { [annotations.switchoverTo]: to } } });
 const gone = { leader: 'trading-0', members: { 'trading-0': { pod: null } }, status: { clusterId } };
 const writes: readonly [name: string, one: Observed, request: string, event: string | null, subject: string][] = [
   ['an apply', healthy({ more: { desired: desiring(wanted()) } }), 'PATCH trading-config', null, 'ConfigMap trading-config'],
@@ -77,6 +79,8 @@ const writes: readonly [name: string, one: Observed, request: string, event: str
     'StartRoundOpened',
     'Lease trading-leader',
   ],
+  ['the telling of a switch-over', healthy(switchoverTo('trading-1')), 'PATCH trading-0', 'SwitchoverStarted', 'Lease trading-0'],
+  ['the end of a switch-over', healthy(switchoverTo('trading-0')), 'PATCH trading', 'SwitchoverRefused', 'Annotation switchover-to'],
 ];
 
 describe.each(writes)('%s', (_, one, request, event, subject) => {

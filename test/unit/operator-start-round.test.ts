@@ -76,6 +76,18 @@ describe('a start round', () => {
     expect(decide(scene).kind).toBe('notNeeded');
   });
 
+  test('does not wait for who was counted in the open round and has no log of its generation: it may not stand (K10)', () => {
+    const promise = { generation: 1, number: 0, nonce: '' };
+    const members = {
+      'trading-0': { position: at(0, 10, 1), report: { promise: at(0, 10, 1).epoch } },
+      'trading-1': { position: at(2, 9), report: { promise } },
+      'trading-2': { position: at(1, 8), report: { promise } },
+    };
+    const counted = [{ pod: 'trading-1', session: 'trading-1-session' }];
+    const open = round({ generation: 1, counted });
+    expect(opened({ members, leaderLease: { round: open } })).toMatchObject({ claim: 'elected', generation: 1, designated: 'trading-0' });
+  });
+
   test.each<[string, Scene['members']]>([
     ['has no pod', { 'trading-1': { pod: null } }],
     ['has said nothing', { 'trading-1': { report: null } }],
