@@ -61,11 +61,11 @@ export class Person {
     host.startAfter(repairMs);
   }
 
-  /** Where a repair looks: at the members that failover.csv names, and in the stream. */
+  /** Where a repair looks: at all pods, and in the stream. */
   #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
-    const { streams, oracles, order } = this.#world;
+    const { streams, oracles } = this.#world;
     const isRunning = (host: SimulatedHost): boolean =>
-      host !== lacking && order.includes(host.pod) && (host.process?.control ?? null) !== null && host.record.holds(hash);
+      host !== lacking && (host.process?.control ?? null) !== null && host.record.holds(hash);
     const inStream = Array.from(streams.log.content?.bytes() ?? []);
     return this.#hosts.some(isRunning) || inStream.some((bytes) => oracles.book.framesIn(bytes).some((frame) => frame.hash === hash));
   }
