@@ -33,10 +33,12 @@ export class Person {
     // `divergedMember: Block` asks a person, and the one that is blocked may be needed for a majority.
     const isBlocked = !isLed(this.#world) && this.#hosts.some(({ process }) => process?.phase === 'Blocked(Diverged)');
     if (!isRefused && !gaveUp && !isBlocked) return;
-    const mark = oracles.mark === null ? undefined : oracles.book.get(oracles.mark.hash);
+    // The status may have a newer one by now, and who gave up goes by its round.
+    const wanted = api.lease.round?.highWaterMark ?? null;
+    const mark = wanted === null ? undefined : oracles.book.get(wanted.hash);
     if (gaveUp && mark !== undefined && !oracles.losses.excuse(mark)) {
       if (nowMs - sinceMs >= searchMs)
-        complain(this.#world, 'I6', `the high-water mark, UID ${String(oracles.mark?.uid)}, is somewhere and nobody finds it`);
+        complain(this.#world, 'I6', `the high-water mark, UID ${String(wanted?.uid)}, is somewhere and nobody finds it`);
       return;
     }
     const pod = this.#mostAdvanced();
