@@ -15,7 +15,7 @@ import { createAccessReview } from './kube/access.ts';
 import { KubeApi, podEndpoint, type KubeEndpoint } from './kube/kube-api.ts';
 import { createLeaderLease } from './kube/leader-lease.ts';
 import { createOwnPod } from './kube/own-pod.ts';
-import { repairJournal } from './repair.ts';
+import { podsToAsk, repairJournal } from './repair.ts';
 import { Runtime } from './runtime.ts';
 import { createStatusFile } from './status-file.ts';
 import { connectNats } from './stream/connection.ts';
@@ -121,8 +121,8 @@ void followFailoverOrder({
   log,
   signal: closing.signal,
 });
-const others = (): string[] => order.filter((pod) => pod !== config.pod);
-await repairJournal({ journal, peers, stream, snapshots, pods: others, sha256, clock: systemClock, tell: (why) => ownPod.waits(why), log });
+const pods = (): string[] => podsToAsk(config.cluster, config.pod, order);
+await repairJournal({ journal, peers, stream, snapshots, pods, sha256, clock: systemClock, tell: (why) => ownPod.waits(why), log });
 
 const runtime = await Runtime.create(
   { journal, stream, snapshots, peers, lease, ownPod, clock: systemClock, crash: die, log },

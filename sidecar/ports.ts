@@ -21,7 +21,7 @@ export interface Clock {
 /** One durable step. The order on disk is: hard state, archive, truncation and frames. A crash leaves the first of them; truncation and the frames that come with it are one. */
 export interface JournalWrite {
   readonly hardState?: HardState;
-  /** Keep frames 1..truncateTo; what lies beyond is first archived (I5) under `archive/`, with its SHA-256. */
+  /** Keep frames 1..truncateTo; what lies beyond is first archived (I5) under `archive/`, with its SHA-256. 0 also of a log that is compacted, whose newest state is archived with it. */
   readonly truncateTo?: number;
   readonly frames?: readonly Frame[];
 }

@@ -22,11 +22,9 @@ export async function renewMember(
 ): Promise<Member> {
   // A write of nothing is durable only after all the steps before it.
   if (snapshot === null) await journal.write({});
-  else {
-    await journal.installSnapshot(snapshot);
-    // It may have archived several tails, and a state.
-    onArchived(await journal.archives());
-  }
+  else await journal.installSnapshot(snapshot);
+  // What is left behind may be several tails, and a state.
+  onArchived(await journal.archives());
   const member = await foundMember(journal, config);
   for (;;) {
     const frames = await journal.read(member.log.length + 1, reloadBytes);

@@ -1,10 +1,12 @@
-// Puts damaged frames of the journal back before the member takes part (ADR 11): from another member, else from the stream. A frame is known by its hash, so that
+// Puts damaged frames of the journal back before the member takes part (ADR 11): from another pod, else from the stream. A frame is known by its hash, so that
 // no source needs to be trusted. While no source has them the member waits: a log with a hole must neither be served nor counted. What nobody has any more is given up
 // for a snapshot, and with it the identity of the disk.
 import { unpackFrames } from './core/message.ts';
 import type { Logger } from 'pino';
 import { decodeFrame, type Frame, type Sha256 } from './core/frame.ts';
 import { isAppError } from '../common/errors.ts';
+import { drPodName, memberPodName } from '../common/names.ts';
+import { maxDisasterRecoveryReplicas, maxMembers } from '../common/status.ts';
 import { journalDamaged, type Waiting } from '../common/report.ts';
 import { fetchFrames } from './peer-calls.ts';
 import type { SnapshotOrigin } from './core/snapshot.ts';
@@ -22,13 +24,23 @@ export interface RepairSources {
   readonly peers: Peers;
   readonly stream: LogStream;
   readonly snapshots: SnapshotStore;
-  /** Of the other members, as far as they are known by now. */
+  /** Whom to ask, in this order. */
   readonly pods: () => readonly string[];
   readonly sha256: Sha256;
   readonly clock: Clock;
   /** Tells people why this member does not take part yet; again and again while it lasts. */
   readonly tell: (why: Omit<Waiting, 'podUid'>) => void;
   readonly log: Pick<Logger, 'info' | 'warn'>;
+}
+
+/**
+ * The members in the order of failover.csv, then every other pod that a cluster of this name may have. Who is to go may count still, and replicas have frames too;
+ * a journal with a hole does not say who they are, and a pod that is not there refuses at once.
+ */
+export function podsToAsk(cluster: string, pod: string, order: readonly string[]): string[] {
+  const members = Array.from({ length: maxMembers }, (_, ordinal) => memberPodName(cluster, ordinal));
+  const replicas = Array.from({ length: maxDisasterRecoveryReplicas }, (_, ordinal) => drPodName(cluster, ordinal));
+  return [...new Set([...order, ...members, ...replicas])].filter((other) => other !== pod);
 }
 
 /** Resolves when the journal is sound. Rejects with AppError disk_full. */

@@ -1,6 +1,7 @@
 // Snapshots on their way: from another member or from NATS into the own journal, and out of it. A part at a time: what was received stays on the disk, so that a
 // broken transfer goes on where it was, also from another source. Nobody is trusted: the journal verifies the whole before it takes it.
 import { AppError } from '../common/errors.ts';
+import { checkpointableIndex } from './core/checkpointing.ts';
 import { decodeOffer, encodeJson, type SnapshotOffer } from './core/message.ts';
 import type { SnapshotOrigin } from './core/snapshot.ts';
 import type { Member } from './core/state.ts';
@@ -72,8 +73,8 @@ export async function receiveSnapshot(
 }
 
 /** The newest snapshot that this member can give, made now when there is none; `null` when nothing is acknowledged yet. */
-export async function offerSnapshot(journal: Journal, { store, durable }: Member): Promise<SnapshotOffer | null> {
-  const index = Math.min(store.index, durable.position.index);
+export async function offerSnapshot(journal: Pick<Journal, 'snapshot' | 'makeCheckpoint'>, member: Member): Promise<SnapshotOffer | null> {
+  const index = checkpointableIndex(member);
   if (journal.snapshot() === null && index > 0) await journal.makeCheckpoint(index);
   return journal.snapshot();
 }

@@ -2,7 +2,7 @@
 // It mirrors the journal: the core changes it when it decides, the journal follows when the disk has it. Frames up to `base` are compacted:
 // of them only the history of epochs is left. It does not know which frames are acknowledged, and it never reads a disk.
 import type { Configuration } from '../../common/configuration.ts';
-import { noEpoch, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
+import { emptyPosition, noEpoch, sameEpoch, type Epoch, type Position } from '../../common/position.ts';
 import { lastUid, type Frame } from './frame.ts';
 import type { LocatedEnd } from './message.ts';
 import type { EpochSpan, SnapshotHead } from './snapshot.ts';
@@ -105,8 +105,10 @@ export class Log {
     this.#entries.push({ hash, epoch, endUid: lastUid(frame), seq });
   }
 
+  /** Keeps the first `index` frames; below the base none can be kept alone. */
   truncate(index: number): void {
-    if (index < this.#base.index) throw new Error(`broken invariant I5: frame ${String(index)} is compacted`);
+    if (index < this.#base.index && index > 0) throw new Error(`broken invariant I5: frame ${String(index)} is compacted`);
+    if (index === 0) this.#base = emptyPosition;
     this.#entries.length = index - this.#base.index;
     while ((this.#history.at(-1)?.fromIndex ?? 0) > index) this.#history.pop();
     while ((this.#configurations.at(-1)?.index ?? 0) > index) this.#configurations.pop();

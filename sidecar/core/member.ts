@@ -8,7 +8,7 @@ import { discardLocal, judge, onForeign, onLocated } from './joining.ts';
 import { advance, onPublished, onSubmit, tickLeader } from './leadership.ts';
 import { onRead } from './reads.ts';
 import type { Message, MessageOf } from './message.ts';
-import { assemble, onFetched, onStreamMessage, onStreamRestarted, seek, startReading } from './reader.ts';
+import { assemble, beginAnewWhenGivenUp, onFetched, onStreamMessage, onStreamRestarted, seek, startReading } from './reader.ts';
 import { coreLimits } from './limits.ts';
 import { checkpointWhenDue, onCheckpointed } from './checkpointing.ts';
 import { onPurged, onReplicaReport } from './purging.ts';
@@ -163,6 +163,7 @@ function tick(m: Member): void {
   }
   assemble(m);
   if (m.join.kind !== 'running' && m.leader !== null) judge(m);
+  beginAnewWhenGivenUp(m);
   fetchSnapshotWhenNeeded(m);
   catchUpFromLeader(m);
 }

@@ -214,6 +214,16 @@ export function rewindTo(m: Member, index: number): void {
   takeOver(m, index, []);
 }
 
+/**
+ * A forced start gave up what is compacted here (K10), and the log that leads now is whole: all of the own log is archived, and that one read from its first frame.
+ * A snapshot of it there need not be: perhaps nothing in it is acknowledged.
+ */
+export function beginAnewWhenGivenUp(m: Member): void {
+  const { leader } = m;
+  if (m.reloading || m.role.kind !== 'follower' || !m.reader.partedBelowBase || leader?.baseIndex !== 0) return;
+  if (compareEpochs(leader.epoch, m.promise) >= 0 && leader.epoch.generation > m.log.lastEpoch.generation) rewindTo(m, 0);
+}
+
 /** Rewinds to `fork` and appends: one journal step, in which the dropped tail is archived before it is cut (I5). */
 function takeOver(m: Member, fork: number, chain: readonly { frame: Frame; seq: number }[]): void {
   const rewinds = fork < m.log.length;

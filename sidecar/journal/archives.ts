@@ -1,5 +1,5 @@
 // The archive of one journal: tails that left the log, and copies. The journal builds on nothing of it; tails are read back for a replay.
-import { noEpoch, type Epoch } from '../../common/position.ts';
+import { emptyPosition, noEpoch, type Epoch } from '../../common/position.ts';
 import { lastUid } from '../core/frame.ts';
 import type { SnapshotHead } from '../core/snapshot.ts';
 import type { Archive, ArchivedChange, ArchivedCopy, ArchivedTail, CopyRetention } from '../ports.ts';
@@ -10,7 +10,7 @@ import { archiveCopy, fileContent, frameLines, listCopies, retireCopies, type Co
 import type { CheckpointFile } from './checkpoint-file.ts';
 import type { Disk } from './disk.ts';
 import type { FrameLog } from './frame-log.ts';
-import { firstNotHeld, holds } from './install.ts';
+import { firstNotHeld, holds, type HeldLog } from './install.ts';
 import type { SegmentReader } from './stretch.ts';
 import { Turns } from './turns.ts';
 
@@ -51,8 +51,13 @@ export class Archives {
     return archiveTail(this.#disk, this.#directory, first, last, frames.from(from, to));
   }
 
+  /** Archives a log that is given up whole, what is compacted included. */
+  all(frames: FrameLog, checkpoint: CheckpointFile | null): Promise<ArchivedTail | null> {
+    return this.notHeld(frames, { position: emptyPosition, history: [] }, checkpoint);
+  }
+
   /** Archives the changes that a snapshot does not hold, as far as they can be read: what damage took, nobody has. Returns the last tail. */
-  async notHeld(frames: FrameLog, head: SnapshotHead, checkpoint: CheckpointFile | null): Promise<ArchivedTail | null> {
+  async notHeld(frames: FrameLog, head: HeldLog, checkpoint: CheckpointFile | null): Promise<ArchivedTail | null> {
     if (checkpoint !== null && frames.firstIndex > 1 && !holds(head, lastCompacted(checkpoint.head, frames.firstIndex)))
       await this.#keepState(frames, checkpoint);
     let tail: ArchivedTail | null = null;

@@ -99,7 +99,7 @@ export class FrameLog {
     this.#note(segment, frames, checksums);
   }
 
-  /** Keeps the frames up to `index` and puts `frames` after them, all or nothing. AppError disk_full means nothing; any other failure is fatal. */
+  /** Keeps the frames up to `index`, none of a compacted log when that is 0, and puts `frames` after them, all or nothing. AppError disk_full means nothing; any other failure is fatal. */
   async replaceAfter(index: number, frames: readonly Frame[]): Promise<void> {
     return this.#replaceAfter({ index, hash: await this.hashAt(index) }, frames);
   }
@@ -118,6 +118,7 @@ export class FrameLog {
       kept.at(-1)?.cut(index);
       const segment = new Segment(join(directory, segmentName(index + 1)), index + 1);
       this.#segments = [...kept, segment];
+      if (index === 0) this.#base = emptyPosition;
       this.#end = { index, hash };
       this.#note(segment, frames, checksums);
     });
@@ -180,9 +181,9 @@ export class FrameLog {
     this.#removing = null;
   }
 
-  /** Hash of a durable frame; of the one before the first, too. */
+  /** Hash of a durable frame; of the one before the first, and of none at index 0, too. */
   async hashAt(index: number): Promise<string> {
-    const known = [this.base, this.#end].find((each) => each.index === index);
+    const known = [emptyPosition, this.base, this.#end].find((each) => each.index === index);
     return known?.hash ?? (await this.frameAt(index)).hash;
   }
 

@@ -40,14 +40,17 @@ export async function finishInstall(disk: Disk, checkpointDirectory: string, log
   return { ...file, path: join(checkpointDirectory, name) };
 }
 
+/** Which log a snapshot stands for. */
+export type HeldLog = Pick<SnapshotHead, 'history' | 'position'>;
+
 /** The log that `head` stands for has a frame of this epoch at `index`. In one epoch and nonce there is one frame for each index. */
-export function holds({ history, position }: SnapshotHead, { index, epoch }: { index: number; epoch: Epoch }): boolean {
+export function holds({ history, position }: HeldLog, { index, epoch }: { index: number; epoch: Epoch }): boolean {
   const span = history.findLast(({ fromIndex }) => fromIndex <= index);
   return index <= position.index && span !== undefined && sameEpoch(span.epoch, epoch);
 }
 
 /** The first of `frames` that the snapshot does not hold; null when it holds them all. */
-export async function firstNotHeld(head: SnapshotHead, frames: AsyncIterable<Frame>): Promise<number | null> {
+export async function firstNotHeld(head: HeldLog, frames: AsyncIterable<Frame>): Promise<number | null> {
   for await (const frame of frames) if (!holds(head, frame)) return frame.index;
   return null;
 }

@@ -262,7 +262,7 @@ class DiskJournal implements Journal {
     const keepTo = first?.truncateTo ?? frames.end.index;
     const added = batch.flatMap((step) => step.frames ?? []);
     assert(
-      keepTo === frames.end.index || frames.base.index === 0 || (keepTo >= frames.base.index && checkpoints.reaches(keepTo)),
+      [0, frames.end.index].includes(keepTo) || frames.base.index === 0 || (keepTo >= frames.base.index && checkpoints.reaches(keepTo)),
       'a rewind leaves a log from which the state can be built',
     );
     if (added.length > 0) assertContinues({ index: keepTo, hash: await frames.hashAt(keepTo) }, added);
@@ -278,7 +278,8 @@ class DiskJournal implements Journal {
   /** What lies beyond `index` is archived before it is replaced (I5). */
   async #replaceAfter(index: number, replacement: readonly Frame[]): Promise<ArchivedTail | null> {
     const { frames, checkpoints } = this.#parts;
-    const tail = await this.#archives.tail(frames, index + 1);
+    const isCompacted = index < frames.base.index;
+    const tail = await (isCompacted ? this.#archives.all(frames, checkpoints.newest) : this.#archives.tail(frames, index + 1));
     await this.#archives.orForget(tail, () => frames.replaceAfter(index, replacement));
     checkpoints.forgetBeyond(index);
     return tail;

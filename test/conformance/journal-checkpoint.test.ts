@@ -111,6 +111,24 @@ describe.each([
     expect(again.hashes).toEqual(hashesOf([...frames.slice(first - 1, 25), ...other]));
   });
 
+  test('is empty when it is rewound to its beginning, compacted or not, and goes on; all that it had is archived (I5)', async () => {
+    const { volume, journal } = await filled();
+    await journal.makeCheckpoint(20);
+    await journal.makeCheckpoint(33);
+    const first = await journal.compact();
+    const tail = await journal.write({ truncateTo: 0 });
+    expect(tail).toMatchObject({ firstUid: first, lastUid: 40 });
+    expect(journal).toMatchObject({ checkpoint: null, base: { position: emptyPosition, history: [] } });
+    expect(journal.snapshot()).toBeNull();
+    const other = framesAfter(null, 3, 'b', epochOf(3));
+    await journal.write({ frames: other });
+    await journal.makeCheckpoint(2);
+    await journal.close();
+    const again = await open(volume);
+    expect(again.journal.checkpoint).toEqual(headOf(other.slice(0, 2)));
+    expect(again.hashes).toEqual(hashesOf(other));
+  });
+
   test('gives a snapshot that takes the place of an empty log', async () => {
     const { journal } = await filled();
     await journal.makeCheckpoint(33);

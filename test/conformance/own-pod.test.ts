@@ -123,7 +123,7 @@ async function simulatedWorld(): Promise<World> {
       return { report: lease?.report ?? null, renewal: String(lease?.renewal) };
     },
     async tellToDiscard(session) {
-      api.tellToDiscard(pod, session);
+      api.tellMember(pod, { discard: session });
     },
     isLabelledLeader: async () => api.pods.get(pod)?.labelledLeader === true,
     async takeLabelAway() {

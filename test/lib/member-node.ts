@@ -95,10 +95,16 @@ export class MemberNode {
       return;
     }
     if (hardState !== undefined) this.hardState = hardState;
-    const floor = this.baseIndex === 0 ? 0 : (this.checkpoints[0]?.length ?? 0);
-    if (truncateTo !== undefined && truncateTo < floor) throw new Error('a rewind leaves a log from which the state can be built');
-    if (truncateTo !== undefined) this.archived.push(...this.frames.splice(truncateTo - this.baseIndex));
+    if (truncateTo !== undefined) this.#rewind(truncateTo);
     if (frames !== undefined) this.frames.push(...frames);
+  }
+
+  #rewind(index: number): void {
+    const floor = this.baseIndex === 0 ? 0 : (this.checkpoints[0]?.length ?? 0);
+    if (index > 0 && index < floor) throw new Error('a rewind leaves a log from which the state can be built');
+    this.archived.push(...this.frames.splice(Math.max(index - this.baseIndex, 0)));
+    this.checkpoints = this.checkpoints.filter(({ length }) => length <= index);
+    if (index === 0) this.baseIndex = 0;
   }
 
   /** Two are kept; what lies at or before the older one is compacted. Returns what the journal would. */

@@ -87,7 +87,6 @@ export class MemoryJournal implements Journal {
   }
 
   readonly beginBehindCheckpoint = (): Promise<void> => this.repair();
-
   get checkpoint(): SnapshotHead | null {
     return this.disk.checkpoints.at(-1)?.head ?? null;
   }
@@ -161,9 +160,10 @@ export class MemoryJournal implements Journal {
     const { disk } = this;
     const keepTo = truncateTo ?? this.#end;
     assert(keepTo <= this.#end, 'a truncation lies within the log');
-    assert(keepTo === this.#end || disk.base.index === 0 || disk.checkpoints.some(({ head }) => head.position.index <= keepTo));
-    const kept = keepTo - disk.base.index;
-    let last: { index: number; hash: string } = disk.frames[kept - 1] ?? disk.base;
+    assert([0, this.#end].includes(keepTo) || disk.base.index === 0 || disk.checkpoints.some(({ head }) => head.position.index <= keepTo));
+    const base = keepTo === 0 ? emptyPosition : disk.base;
+    const kept = keepTo - base.index;
+    let last: { index: number; hash: string } = disk.frames[kept - 1] ?? base;
     for (const frame of frames) {
       assert(frame.index === last.index + 1 && frame.prevHash === last.hash, `frame ${String(frame.index)} does not continue`);
       last = frame;
@@ -175,7 +175,7 @@ export class MemoryJournal implements Journal {
     const tail = this.#archive(disk.frames.slice(kept));
     if (part === 'archive') return null;
     disk.frames.splice(kept, Infinity, ...(rewinds ? frames : frames.slice(0, part.frames)));
-    disk.checkpoints = disk.checkpoints.filter(({ head }) => head.position.index <= keepTo);
+    [disk.base, disk.checkpoints] = [base, disk.checkpoints.filter(({ head }) => head.position.index <= keepTo)];
     return tail;
   }
 

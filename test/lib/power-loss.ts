@@ -7,6 +7,7 @@ import type { Frame } from '../../sidecar/core/frame.ts';
 import { Store } from '../../sidecar/core/store.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal, JournalWrite } from '../../sidecar/ports.ts';
+import { decodedSnapshot } from './memory-checkpoint.ts';
 import { epochOf, frameAfter, framesAfter, promised } from './sample-frames.ts';
 import { VolatileDisk } from './volatile-disk.ts';
 import { archiveDirectory, checkpointDirectory, openOn } from './volatile-journal.ts';
@@ -114,7 +115,7 @@ export function lifeOfWrites(): Life {
   return life;
 }
 
-/** Checkpoints, compaction, a rewind behind a checkpoint, a snapshot in the place of the log, copies. */
+/** Checkpoints, compaction, a rewind behind a checkpoint, a snapshot in the place of the log, copies, a rewind to the beginning. */
 export async function lifeOfCheckpoints(): Promise<Life> {
   const life = new Biographer();
   for (let made = 0; made < 5; made += 1) life.append(1, made === 0 ? { hardState: promised(epochOf(1)) } : {});
@@ -142,6 +143,8 @@ export async function lifeOfCheckpoints(): Promise<Life> {
   life.append(3);
   life.checkpoint(13);
   life.compact();
+  life.append(1);
+  life.write({ truncateTo: 0, hardState: promised(epochOf(4)), frames: framesAfter(null, 3, 'z', epochOf(4)) });
   life.append(1);
   return life;
 }
@@ -231,10 +234,13 @@ export async function judge(life: Life, disk: VolatileDisk, answered: number): P
 async function archivedOperations(journal: Journal, disk: VolatileDisk): Promise<Set<string>> {
   const archived = new Set<string>();
   for (const { id, kind, sha256: sum } of await journal.archives()) {
-    const content = disk.contentOf(`${archiveDirectory}/${id}.${kind === 'copy' ? 'gz' : 'ndjson'}`);
+    const content = disk.contentOf(`${archiveDirectory}/${id}.${kind === 'diverged' ? 'ndjson' : 'gz'}`);
     expect(sha256(content)).toBe(sum);
     if (kind === 'copy') expect(gunzipSync(content).length).toBeGreaterThan(0);
-    else
+    else if (kind === 'state') {
+      for (const record of (await decodedSnapshot(gunzipSync(content))).records)
+        if (record.kind === 'entry') archived.add(JSON.stringify([{ put: { key: record.key, value: record.value } }]));
+    } else
       for (const line of content.toString().trimEnd().split('\n'))
         archived.add(JSON.stringify((JSON.parse(line) as { operations: unknown }).operations));
   }

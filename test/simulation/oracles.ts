@@ -140,13 +140,13 @@ export class Oracles {
       this.#leaderships.some(({ claim }) => this.book.ancestor(claim.hash, each.index) === each);
     const held = frames.filter((each) => this.#isHeldByMajority(each.hash) || isBelowClaim(each));
     // The same UID of what was given up was on a majority of the disks once, too.
-    const frame = held.find((each) => !this.losses.excuse(each)) ?? held[0];
+    const frame = held.find((each) => !this.losses.excuse(each)) ?? held.find((each) => !this.#isGivenUp(each)) ?? held[0];
     if (frame === undefined) {
       complain('I2', `${evidence} and not on the disks of a majority: ${frames.map(({ hash }) => this.#holdersOf(hash)).join(', ')}`);
       return;
     }
     // Whoever has not heard of a forced start yet goes on with what it gave up.
-    if (this.losses.excuse(frame) && !this.acknowledged.fits(frame)) return;
+    if (this.losses.excuse(frame) && (!this.acknowledged.fits(frame) || this.#isGivenUp(frame))) return;
     this.acknowledged.extend(frame);
     for (const { claim, pod } of this.#leaderships) {
       if (
@@ -159,6 +159,12 @@ export class Oracles {
           `${evidence} in epoch ${String(frame.epoch.number)}, and not in epoch ${String(claim.epoch.number)} that ${pod} had opened`,
         );
     }
+  }
+
+  /** The last leadership has opened without it. A forced start may bring back what the one before gave up. */
+  #isGivenUp(frame: Frame): boolean {
+    const [last] = this.#leaderships.map(({ claim }) => claim).sort((a, b) => compareEpochs(b.epoch, a.epoch));
+    return last !== undefined && compareEpochs(last.epoch, frame.epoch) > 0 && this.book.ancestor(last.hash, frame.index) !== frame;
   }
 
   /** A linearizable read that was asked when `beforeUid` was acknowledged. */

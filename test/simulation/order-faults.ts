@@ -12,14 +12,10 @@ const sizes = [1, 3, 5];
 /** A person has seen that a member waits in vain. */
 const maxPatienceMs = 2000;
 
-/**
- * The pod, and sometimes another one at the same time. Nobody forces a member that knows of nothing acknowledged: it has no snapshot to give, and those who have
- * compacted what it lacks could not follow it (ADR 12, "State").
- */
+/** The pod, and sometimes another one at the same time. */
 function annotate({ world, host, hosts, chance }: Act, order: 'forceStart' | 'discardLocal'): void {
   const { api } = world;
-  for (const { pod, process } of chance.happens(0.3) ? [host, chance.pick(hosts)] : [host]) {
-    if (order === 'forceStart' && (process?.control?.report().acknowledged ?? null) === null) continue;
+  for (const { pod } of chance.happens(0.3) ? [host, chance.pick(hosts)] : [host]) {
     const orders = api.pods.get(pod)?.orders ?? { forceStart: false, discardLocal: false };
     api.setPod(pod, { orders: { ...orders, [order]: true } });
   }

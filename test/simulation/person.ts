@@ -33,10 +33,12 @@ export class Person {
     // `divergedMember: Block` asks a person, and the one that is blocked may be needed for a majority.
     const isBlocked = !isLed(this.#world) && this.#hosts.some(({ process }) => process?.phase === 'Blocked(Diverged)');
     if (!isRefused && !gaveUp && !isBlocked) return;
-    const mark = oracles.mark === null ? undefined : oracles.book.get(oracles.mark.hash);
+    // The status may have a newer one by now, and who gave up goes by its round.
+    const wanted = api.lease.round?.highWaterMark ?? null;
+    const mark = wanted === null ? undefined : oracles.book.get(wanted.hash);
     if (gaveUp && mark !== undefined && !oracles.losses.excuse(mark)) {
       if (nowMs - sinceMs >= searchMs)
-        complain(this.#world, 'I6', `the high-water mark, UID ${String(oracles.mark?.uid)}, is somewhere and nobody finds it`);
+        complain(this.#world, 'I6', `the high-water mark, UID ${String(wanted?.uid)}, is somewhere and nobody finds it`);
       return;
     }
     const pod = this.#mostAdvanced();
@@ -61,11 +63,11 @@ export class Person {
     host.startAfter(repairMs);
   }
 
-  /** Where a repair looks: at the members that failover.csv names, and in the stream. */
+  /** Where a repair looks: at all pods, and in the stream. */
   #isSomewhere(hash: string, lacking: SimulatedHost): boolean {
-    const { streams, oracles, order } = this.#world;
+    const { streams, oracles } = this.#world;
     const isRunning = (host: SimulatedHost): boolean =>
-      host !== lacking && order.includes(host.pod) && (host.process?.control ?? null) !== null && host.record.holds(hash);
+      host !== lacking && (host.process?.control ?? null) !== null && host.record.holds(hash);
     const inStream = Array.from(streams.log.content?.bytes() ?? []);
     return this.#hosts.some(isRunning) || inStream.some((bytes) => oracles.book.framesIn(bytes).some((frame) => frame.hash === hash));
   }

@@ -7,7 +7,7 @@ import { leaseIdentity, type MemberReport } from '../../common/report.ts';
 import { LocalProcess } from '../../sidecar/control-process.ts';
 import { openJournal } from '../../sidecar/journal/journal.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
-import { repairJournal } from '../../sidecar/repair.ts';
+import { podsToAsk, repairJournal } from '../../sidecar/repair.ts';
 import type { Clock, Journal } from '../../sidecar/ports.ts';
 import { Runtime } from '../../sidecar/runtime.ts';
 import { dataDirectory } from './disk-record.ts';
@@ -16,7 +16,7 @@ import { SimulatedPeers } from './simulated-peers.ts';
 import { watchStates } from './state-watch.ts';
 import { StreamClient } from './stream-client.ts';
 import { transitionName } from './transitions.ts';
-import { complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
+import { clusterName, complain, count, type RunningSidecar, type SimulatedHost, type World } from './world.ts';
 
 const silent = pino({ level: 'silent' });
 const orderPollMs = 2000;
@@ -92,7 +92,7 @@ export class SidecarProcess implements RunningSidecar {
     const log = this.#log;
     const { peers, streams } = this;
     const { log: stream, snapshots } = streams;
-    const pods = (): string[] => this.#world.order.filter((pod) => pod !== host.pod);
+    const pods = (): string[] => podsToAsk(clusterName, host.pod, this.#world.order);
     // What is told is for people; the log says the same.
     const tell = (): void => undefined;
     await repairJournal({ journal, peers, stream, snapshots, pods, sha256, clock, tell, log });

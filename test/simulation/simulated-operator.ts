@@ -8,9 +8,8 @@ import { plan, type Action } from '../../operator/core/plan.ts';
 import { controlCluster } from '../lib/control-cluster.ts';
 import { wallEpochMs } from './api-server.ts';
 import type { StatefulSet } from './stateful-set.ts';
-import { count, type World } from './world.ts';
+import { clusterName, count, type World } from './world.ts';
 
-export const clusterName = 'trading';
 const lookAgainMs = 2000;
 const noticeMs = 150;
 

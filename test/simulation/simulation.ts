@@ -14,12 +14,12 @@ import { Network } from './network.ts';
 import { Person } from './person.ts';
 import { Oracles } from './oracles.ts';
 import { Scheduler } from './scheduler.ts';
-import { clusterName, SimulatedOperator } from './simulated-operator.ts';
+import { SimulatedOperator } from './simulated-operator.ts';
 import { StatefulSet } from './stateful-set.ts';
 import { StreamServers } from './stream-servers.ts';
 import { drawSwarm, type Swarm, type SwarmChanges } from './swarm.ts';
 import { Trace } from './trace.ts';
-import { complain, count, type Injection, type Violation, type World } from './world.ts';
+import { clusterName, complain, count, type Injection, type Violation, type World } from './world.ts';
 
 /** From the end of the last fault until all is equal. */
 const convergenceLimitMs = 90_000;

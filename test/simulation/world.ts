@@ -13,6 +13,8 @@ import type { StreamServers } from './stream-servers.ts';
 import type { FaultKind, Swarm } from './swarm.ts';
 import type { Trace } from './trace.ts';
 
+export const clusterName = 'trading';
+
 export interface Violation {
   readonly invariant: string;
   readonly message: string;

@@ -1,6 +1,8 @@
 // Checkpoints, compaction and snapshots as the core asks for them (ADR 11): stories of a MemberWorld with a log that is compacted soon.
 import { describe, expect, test } from '@jest/globals';
+import { lastUid } from '../../sidecar/core/frame.ts';
 import { step } from '../../sidecar/core/member.ts';
+import type { MemberNode } from '../lib/member-node.ts';
 import { agree, running, write } from '../lib/member-stories.ts';
 
 const soon = { checkpointBytes: 2000 };
@@ -120,5 +122,28 @@ describe('a member that lacks what the others have compacted', () => {
     write(world, 3);
     world.until('all agree', () => agree(world), 60_000);
     expect(world.member('m-0').store.uid).toBe(6);
+  });
+
+  test.each([
+    ['whose volume is empty', (node: MemberNode) => node.loseDisk()],
+    ['that knows of nothing acknowledged', (node: MemberNode) => void node.frames.splice(1)],
+  ])('archives its log and takes over that of a forced member %s: it is whole, and there is no snapshot of it (K10, I5)', (_, prepare) => {
+    const world = running(3, 0, soon);
+    write(world, 3);
+    world.until('all agree', () => agree(world));
+    world.crash('m-2');
+    for (let round = 0; round < 10; round += 1) write(world, 20);
+    for (const pod of ['m-0', 'm-1']) world.crash(pod);
+    prepare(world.node('m-2'));
+    for (const { pod } of world.nodes) world.start(pod);
+    world.run(1000);
+    world.openRound('m-2', null, { generation: 1, claim: 'forced', configuration: world.disks() });
+    world.until('m-2 leads', () => world.leader() === 'm-2', 30_000);
+    write(world, 3);
+    world.until('all agree', () => agree(world), 60_000);
+    for (const pod of ['m-0', 'm-1']) {
+      expect(world.member(pod).store.uid).toBe(3);
+      expect(world.node(pod).archived.map(lastUid)).toContain(203);
+    }
   });
 });

@@ -6,7 +6,7 @@ import { packFrames } from '../../sidecar/core/message.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal, LogStream, Peers, SnapshotStore } from '../../sidecar/ports.ts';
-import { repairJournal } from '../../sidecar/repair.ts';
+import { podsToAsk, repairJournal } from '../../sidecar/repair.ts';
 import { fastClock } from '../lib/fast-clock.ts';
 import { collect, framesAfter } from '../lib/sample-frames.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
@@ -76,7 +76,7 @@ async function repair(peers: Peers, stream: LogStream): Promise<string[]> {
   told.length = 0;
   const said: string[] = [];
   const say = (_: unknown, message?: string): void => void said.push(message ?? '');
-  const pods = (): string[] => ['m-1', 'm-2'];
+  const pods = (): string[] => podsToAsk('m', 'm-0', ['m-2', 'm-1', 'm-0']);
   await repairJournal({
     journal,
     peers,
@@ -102,6 +102,19 @@ describe('damaged frames of a journal', () => {
     );
     await expectWhole();
     expect(told).toEqual([]);
+  });
+
+  test.each([
+    ['a member that failover.csv names no more: it may count still, and be the only one that has them', 'm-4'],
+    ['a disaster-recovery replica', 'm-dr-1'],
+  ])('are fetched from %s (I2)', async (_, pod) => {
+    let looks = 0;
+    await repair(
+      peersWith({ [pod]: frames }),
+      streamWith(() => ((looks += 1) > 1 ? frames : [])),
+    );
+    await expectWhole();
+    expect(looks).toBe(0);
   });
 
   test('are read from the stream when no peer has them, among others of the same index (I1)', async () => {
@@ -137,5 +150,12 @@ describe('damaged frames of a journal', () => {
       ),
     });
     await expectWhole();
+  });
+
+  test('are asked for in the order of failover.csv first, of replicas last, and not of oneself', () => {
+    const pods = podsToAsk('m', 'm-0', ['m-2', 'm-1', 'm-0']);
+    expect(pods.slice(0, 3)).toEqual(['m-2', 'm-1', 'm-3']);
+    expect(pods.slice(-2)).toEqual(['m-dr-6', 'm-dr-7']);
+    expect(pods).not.toContain('m-0');
   });
 });

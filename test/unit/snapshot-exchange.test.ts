@@ -4,10 +4,12 @@ import { pino } from 'pino';
 import { systemClock } from '../../sidecar/clock.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal, SnapshotStore } from '../../sidecar/ports.ts';
-import { receiveSnapshot, snapshotsInNats, storeSnapshot, type SnapshotSource } from '../../sidecar/snapshot-exchange.ts';
+import { offerSnapshot, receiveSnapshot, snapshotsInNats, storeSnapshot, type SnapshotSource } from '../../sidecar/snapshot-exchange.ts';
 import { createSnapshotStore } from '../../sidecar/stream/snapshot-store.ts';
 import { eventually } from '../lib/eventually.ts';
-import { collect, frameAfter, put } from '../lib/sample-frames.ts';
+import { LoneMember } from '../lib/lone-member.ts';
+import { running } from '../lib/member-stories.ts';
+import { collect, epochOf, frameAfter, put } from '../lib/sample-frames.ts';
 import { SimJetStreamServer } from '../lib/sim-jetstream.ts';
 import { VolatileDisk } from '../lib/volatile-disk.ts';
 import { checkpointDirectory, openOn } from '../lib/volatile-journal.ts';
@@ -110,5 +112,18 @@ describe('a snapshot', () => {
     const { journal: empty } = await openOn(new VolatileDisk());
     expect(await storeSnapshot(empty, store, never)).toBeNull();
     expect(await receiveSnapshot(empty, snapshotsInNats(store))).toBeNull();
+  });
+
+  test('is not made while the disk has the end of a log that is being rewound (I2)', async () => {
+    const world = running();
+    const lone = new LoneMember(world, 'm-1');
+    const fork = world.node('m-1').frames.at(-1) ?? null;
+    lone.read(lone.next(lone.end.epoch, 'given up'));
+    lone.finishWrites();
+    lone.read(lone.next(epochOf(2), null, fork));
+    lone.hear(lone.heartbeat('m-0', epochOf(2), lone.end));
+    expect(lone.member.store.index).toBe(lone.end.index);
+    const unasked = (): Promise<never> => Promise.reject(new Error('of the log that is being rewound'));
+    expect(await offerSnapshot({ snapshot: () => null, makeCheckpoint: unasked }, lone.member)).toBeNull();
   });
 });
