@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memberPodName, streamName } from '../../common/names.ts';
 import type { MemberReport } from '../../common/report.ts';
+import { decodeFrame } from '../../sidecar/core/frame.ts';
+import { unpackFrames } from '../../sidecar/core/message.ts';
+import { sha256 } from '../../sidecar/journal/sha256.ts';
 import { leaseKind, podKind } from '../../operator/controller/resource-kind.ts';
 import { ActingCluster } from './acting-cluster.ts';
 import type { ApiServer } from './api-server.ts';
@@ -141,43 +144,39 @@ export class GatedCluster {
   }
 
   /**
-   * One leads and the others follow it, so that the cluster goes on without any one of them. Before that it need not: members that were started
-   * and have met no leader wait for a start round, which by default waits for all.
+   * One leads, the others follow it and all three disks count, so that the cluster goes on without any one of them. Before that it need not: members that
+   * were started and have met no leader wait for a start round, and of a disk that does not count yet the old one is missed.
    */
   async joined(): Promise<void> {
-    await eventually(
-      async () => {
-        const phases = (await this.reports()).map(({ phase }) => phase).toSorted();
-        if (phases.join() !== 'Following,Following,Leading') throw new Error(`not all have joined: ${phases.join()}`);
-      },
-      wholeMs,
-      lookMs,
-    );
+    await eventually(async () => void (await this.#leaderOfAll()), wholeMs, lookMs);
   }
 
-  /** All three disks count and hold the log; the stream has all its copies. Then any one disk may be lost, or the stream, or all disks. */
+  /** Beyond that the stream has all its copies. Then any one disk may be lost, or the stream, or all disks. */
   async whole(): Promise<void> {
-    await eventually(
-      async () => {
-        const reports = await this.reports();
-        const leader = reports.find(({ phase }) => phase === 'Leading');
-        const counting = reports.filter(({ voter, phase }) => voter && (phase === 'Leading' || phase === 'Following'));
-        const behind = counting.filter(({ promise }) => promise.nonce !== leader?.promise.nonce);
-        if (leader === undefined || counting.length < pods.length || behind.length > 0 || leader.configurations.length !== 1)
-          throw new Error(`not whole: ${JSON.stringify(reports)}`);
-        await this.#streamHolds(leader);
-      },
-      wholeMs,
-      lookMs,
-    );
+    await eventually(async () => this.#streamHolds(await this.#leaderOfAll()), wholeMs, lookMs);
   }
 
-  async #streamHolds(leader: MemberReport): Promise<void> {
+  async #leaderOfAll(): Promise<MemberReport> {
+    const reports = await this.reports();
+    const leader = reports.find(({ phase }) => phase === 'Leading');
+    const counting = reports.filter(({ voter, phase }) => voter && (phase === 'Leading' || phase === 'Following'));
+    const behind = counting.filter(({ promise }) => promise.nonce !== leader?.promise.nonce);
+    if (leader === undefined || counting.length < pods.length || behind.length > 0 || leader.configurations.length !== 1)
+      throw new Error(`not whole: ${JSON.stringify(reports)}`);
+    return leader;
+  }
+
+  /** Its copies are in step, and it ends with the leader's log, or with the last of what a claim before it filled in. */
+  async #streamHolds({ position: { index } }: MemberReport): Promise<void> {
     await this.#admin.with(async (manager) => {
-      const { state, cluster } = await manager.streams.info(streamName(namespace, 'trading'));
+      const name = streamName(namespace, 'trading');
+      const { state, cluster } = await manager.streams.info(name);
       const replicas = cluster?.replicas ?? [];
-      if (state.messages < leader.position.index || replicas.length + 1 < this.nats.length || !replicas.every(({ current }) => current))
-        throw new Error(`the stream is not whole: ${JSON.stringify({ state, cluster, index: leader.position.index })}`);
+      const last = await manager.streams.getMessage(name, { seq: state.last_seq });
+      const frames = (unpackFrames(last.data) ?? []).map((bytes) => decodeFrame(bytes, sha256));
+      const ends = frames.flatMap((frame) => ('error' in frame ? [] : [frame.index]));
+      if (Math.max(...ends) < index - 1 || replicas.length + 1 < this.nats.length || !replicas.every(({ current }) => current))
+        throw new Error(`the stream is not whole: ${JSON.stringify({ state, cluster, ends, index })}`);
     });
   }
 
