@@ -169,18 +169,21 @@ function giveUpTarget(reader: Member['reader']): void {
   reader.target = null;
 }
 
+/** It leads, or has claimed, under a promise that is not below the own. */
+const isFollowed = ({ leader, promise }: Member, pod: string): boolean => leader?.pod === pod && compareEpochs(leader.epoch, promise) >= 0;
+
 /** A peer's answer: frames of its log from where they were asked for. */
 export function onFetched(m: Member, token: number, packed: readonly Uint8Array[]): void {
   const { reader } = m;
   if (reader.fetch?.token !== token) return;
-  const { fromIndex } = reader.fetch;
+  const { fromIndex, peer } = reader.fetch;
   reader.fetch = null;
   const before = reader.orphans.size + m.log.length;
   for (const bytes of packed) {
     const frame = decodeFrame(bytes, m.config.sha256);
     if ('error' in frame || frame.clusterId !== (clusterIdOf(m) || frame.clusterId)) break;
-    // What may be followed is, as if the stream had it: a log that lacks more than can be held comes closer frame by frame.
-    if (m.log.continues(frame) && mayFollow(m, frame)) takeOver(m, m.log.length, [{ frame, seq: 0 }]);
+    // What may be followed is, as if the stream had it, and so is what the leader has of before it led: a log that lacks more than can be held comes closer frame by frame.
+    if (m.log.continues(frame) && (isFollowed(m, peer) || mayFollow(m, frame))) takeOver(m, m.log.length, [{ frame, seq: 0 }]);
     else if (!m.log.holds(frame)) setAside(m, frame, 0);
     if (m.reloading) return;
     reader.fetchCursor = frame.index + 1;

@@ -148,7 +148,10 @@ export class GatedCluster {
    * were started and have met no leader wait for a start round, and of a disk that does not count yet the old one is missed.
    */
   async joined(): Promise<void> {
-    await eventually(async () => void (await this.#leaderOfAll()), wholeMs, lookMs);
+    const look = async (): Promise<void> => {
+      await this.#leaderOfAll();
+    };
+    await eventually(look, wholeMs, lookMs);
   }
 
   /** Beyond that the stream has all its copies. Then any one disk may be lost, or the stream, or all disks. */

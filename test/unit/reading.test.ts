@@ -86,4 +86,25 @@ describe('a member that reads the stream', () => {
     member.step({ kind: 'fetched', token: fetch, frames: [lacking.bytes] });
     expect(member.end.hash).toBe(sought.hash);
   });
+
+  test.each([
+    ['the leader', true],
+    ['another', false],
+  ])('that lacks more than it can hold takes frames of before its promise one by one from %s: %s', (_, leads) => {
+    const member = new LoneMember(running(), 'm-1');
+    const before = member.end;
+    const early = member.next(before.epoch, 'early');
+    const claim = member.next(epochOf(5, 'm-0'), null, member.next(before.epoch, 'lacking', early));
+    member.hear(member.voteRequest('m-0', 5));
+    member.finishWrites();
+    member.wait(20_000);
+    if (leads)
+      member.hear({
+        ...member.heartbeat('m-0', claim.epoch, before),
+        position: { ...before, epoch: claim.epoch, index: claim.index, hash: claim.hash },
+      });
+    const [asked] = only(member.read(claim), 'fetch');
+    member.step({ kind: 'fetched', token: asked?.token ?? 0, frames: [early.bytes] });
+    expect(member.end.hash).toBe(leads ? early.hash : before.hash);
+  });
 });
