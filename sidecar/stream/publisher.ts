@@ -57,9 +57,10 @@ export class MessagePublisher {
 
   /** As `LogStream.publish`. Rejects with AppError invalid_configuration when the stream takes only smaller messages. */
   async publish(subject: string, bytes: Uint8Array, expectedSeq: number, signal: AbortSignal): Promise<PublishOutcome> {
+    // What was given up comes late, perhaps, when another caller's message is under way.
+    if (this.#closed || signal.aborted) return { kind: 'unknown' };
     // One that was aborted may still be looking for its outcome, which nobody wants any more.
     if (this.#attempt?.controller.signal.aborted === false) throw new Error('a message is under way already');
-    if (this.#closed) return { kind: 'unknown' };
     return within(signal, async (controller) => {
       const token = (this.#count += 1);
       const attempt: Attempt = { token, subject, bytes, expectedSeq, controller, answer: null, wake: () => undefined };

@@ -1,6 +1,7 @@
 // Snapshots on their way between journals, members and NATS: what arrives is what left, wherever it was interrupted.
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
+import { emptyPosition } from '../../common/position.ts';
 import { systemClock } from '../../sidecar/clock.ts';
 import { sha256 } from '../../sidecar/journal/sha256.ts';
 import type { Journal, SnapshotStore } from '../../sidecar/ports.ts';
@@ -32,7 +33,7 @@ beforeEach(async () => {
     await journal.write({ frames: [last] });
   }
   await journal.makeCheckpoint(3);
-  const server = new SimJetStreamServer({ clock: systemClock, random: seededRandom(1), latencyMs: 0 });
+  const server = new SimJetStreamServer({ clock: systemClock, random: seededRandom(1), latencyMs: 5 });
   const log = pino({ level: 'silent' });
   store = createSnapshotStore({ jetstream: server.open(), subjects: ['s.0', 's.1'], clock: systemClock, sha256, log });
   await eventually(async () => {
@@ -85,6 +86,26 @@ describe('a snapshot', () => {
     await expect(storeSnapshot(journal, store, never)).rejects.toMatchObject({ code: 'journal_corrupt' });
     expect(await store.latest()).toBeNull();
     expect(fatal).toMatchObject([{ code: 'journal_corrupt' }]);
+  });
+
+  test('that was given up before its first part was sent does not meet the one that is stored after it', async () => {
+    const origin = { clusterId: 'sample', position: emptyPosition };
+    const givenUp = new AbortController();
+    const gate = Promise.withResolvers<undefined>();
+    async function* late(): AsyncGenerator<Uint8Array> {
+      await gate.promise;
+      yield new Uint8Array(1);
+    }
+    async function* next(): AsyncGenerator<Uint8Array> {
+      gate.resolve(undefined);
+      yield new Uint8Array(1);
+    }
+    const first = store.put({ id: 'first', totalBytes: 1, origin }, late(), givenUp.signal);
+    givenUp.abort();
+    const second = store.put({ id: 'second', totalBytes: 1, origin }, next(), never);
+    await expect(first).rejects.toMatchObject({ code: 'stream_unavailable' });
+    await second;
+    expect(await store.latest()).toMatchObject({ id: 'second' });
   });
 
   test('that is gone from its source half way is none', async () => {
