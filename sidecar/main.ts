@@ -7,6 +7,7 @@ import { ArchiveSchedule } from './archive-schedule.ts';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { LocalProcess } from './control-process.ts';
+import { coreLimits } from './core/limits.ts';
 import { followFailoverOrder } from './failover-order.ts';
 import { createServer } from './http/server.ts';
 import { openJournal } from './journal/journal.ts';
@@ -138,6 +139,7 @@ const runtime = await Runtime.create(
       checkpointBytes,
       upkeepMs,
       retainedFrames,
+      orphanFrames: coreLimits.orphanFrames,
       sha256,
     },
     address,

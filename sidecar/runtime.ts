@@ -35,6 +35,8 @@ export interface RuntimePorts {
 
 export interface RuntimeOptions extends ReportOptions {
   readonly member: MemberConfig;
+  /** `tickMs` by default. */
+  readonly tickMs?: number;
 }
 
 export class Runtime {
@@ -106,7 +108,7 @@ export class Runtime {
   }
 
   #tickLater(): void {
-    this.#cancelTick = this.#ports.clock.after(tickMs, () => {
+    this.#cancelTick = this.#ports.clock.after(this.#options.tickMs ?? tickMs, () => {
       this.#tickLater();
       this.input({ kind: 'tick' });
     });

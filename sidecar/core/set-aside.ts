@@ -15,7 +15,7 @@ export function setAside(m: Member, frame: Frame, seq: number): void {
   reader.orphans.set(frame.hash, { frame, seq });
   reader.orphanBytes += frame.bytes.length;
   for (const [hash, { frame: oldest }] of reader.orphans) {
-    if (reader.orphans.size <= coreLimits.orphanFrames && reader.orphanBytes <= coreLimits.orphanBytes) break;
+    if (reader.orphans.size <= m.config.orphanFrames && reader.orphanBytes <= coreLimits.orphanBytes) break;
     reader.orphans.delete(hash);
     reader.orphanBytes -= oldest.bytes.length;
   }

@@ -28,6 +28,8 @@ export interface MemberConfig {
   readonly upkeepMs: number;
   /** Frames that the stream keeps below what all who read it have. */
   readonly retainedFrames: number;
+  /** Frames that are no part of the log yet, held in memory; no fewer than `voterLagFrames`. */
+  readonly orphanFrames: number;
   readonly sha256: Sha256;
 }
 

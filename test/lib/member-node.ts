@@ -1,4 +1,5 @@
 // One host of a MemberWorld: the disk that outlives the process, and the process while it runs.
+import { coreLimits } from '../../sidecar/core/limits.ts';
 import { emptyPosition } from '../../common/position.ts';
 import type { Frame } from '../../sidecar/core/frame.ts';
 import type { Input, PersistStep, ReadResult, SubmitResult } from '../../sidecar/core/io.ts';
@@ -56,6 +57,7 @@ export class MemberNode {
       checkpointBytes: 1_000_000,
       upkeepMs: 1_000_000,
       retainedFrames: 10,
+      orphanFrames: coreLimits.orphanFrames,
       timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
       sha256,
       ...options,

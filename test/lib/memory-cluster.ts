@@ -137,6 +137,7 @@ export class MemoryCluster {
       checkpointBytes: 1_000_000,
       upkeepMs: 1_000_000,
       retainedFrames: 10,
+      orphanFrames: 4096,
       timings,
       sha256,
     } as const;

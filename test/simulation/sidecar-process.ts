@@ -107,12 +107,16 @@ export class SidecarProcess implements RunningSidecar {
       checkpointBytes: swarm.checkpointBytes,
       upkeepMs: swarm.upkeepMs,
       retainedFrames: swarm.retainedFrames,
+      orphanFrames: swarm.orphanFrames,
       durability: swarm.durability,
       divergedMember: swarm.divergedMember,
       timings: swarm.timings,
       sha256,
     };
-    this.#runtime = await Runtime.create({ journal, stream, snapshots, peers, lease, ownPod, clock, crash, log }, { member, ...options });
+    this.#runtime = await Runtime.create(
+      { journal, stream, snapshots, peers, lease, ownPod, clock, crash, log },
+      { member, tickMs: swarm.tickMs, ...options },
+    );
     watchStates(this.#runtime, (aspect, from, to) => count(this.#world, transitionName(aspect, from, to)));
     this.control = new LocalProcess({ runtime: this.#runtime, journal, peers, clock, log });
     this.control.onChange(() => this.#watchGate());

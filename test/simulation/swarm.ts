@@ -1,5 +1,6 @@
 // What one seed is a run of: which faults are on and how often they come, how large the cluster is, how fast its network and disks are.
 // Drawn whole from the seed before anything happens. Most runs have few kinds of faults: rare meetings of two are then frequent somewhere.
+import { coreLimits } from '../../sidecar/core/limits.ts';
 import type { LeaseTimings } from '../../sidecar/core/lease.ts';
 import type { Chance } from './chance.ts';
 import { drawStreamWeather, type StreamWeather } from './stream-weather.ts';
@@ -92,6 +93,8 @@ export interface Swarm {
   readonly checkpointBytes: number;
   readonly upkeepMs: number;
   readonly retainedFrames: number;
+  readonly orphanFrames: number;
+  readonly tickMs: number;
   readonly network: {
     readonly minMs: number;
     readonly maxMs: number;
@@ -155,6 +158,8 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     checkpointBytes: chance.pick([1000, 3000, 10_000, 1_000_000]),
     retainedFrames: chance.pick([0, 0, 3, 30]),
     upkeepMs: chance.pick([300, 1000, 5000]),
+    orphanFrames: chance.pick([coreLimits.voterLagFrames, 4096]),
+    tickMs: chance.pick([50, 100, 200]),
     network: {
       minMs: 0.2,
       maxMs: chance.pick([1, 5, 50]),
@@ -177,7 +182,7 @@ export function drawSwarm(chance: Chance, changes: SwarmChanges): Swarm {
     leaderShare: chance.pick([0, 0.5, 0.8]),
     calmStart: chance.happens(0.75),
     keepsMajority: chance.happens(0.6),
-    faultPhaseMs: chance.pick([1000, 2000, 4000, 8000]),
+    faultPhaseMs: chance.pick([500, 1000, 2000, 4000, 8000]),
   };
   return changed(drawn, changes);
 }

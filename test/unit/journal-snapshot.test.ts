@@ -27,6 +27,7 @@ const memberConfig: MemberConfig = {
   checkpointBytes: 1_000_000,
   upkeepMs: 120_000,
   retainedFrames: 10_000,
+  orphanFrames: 4096,
   timings: { leaseDurationMs: 6000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
   sha256,
 };
