@@ -26,12 +26,14 @@ export function isSettled(world: World): boolean {
   return world.swarm.durability === 'Leader' || areThePodsThatCount(world, leading[0]?.process?.control?.report());
 }
 
-/** The pods of `spec.members` are there, and they alone count. */
-function areThePodsThatCount({ api, hosts, members }: World, leader: MemberReport | undefined): boolean {
-  const pods = hosts.filter(({ kind, pod }) => kind === 'member' && api.pods.has(pod)).map(({ pod }) => pod);
+/** The pods of `spec.members` are there and they alone count, but for those that are blocked: who did not count before waits for a person. */
+function areThePodsThatCount(world: World, leader: MemberReport | undefined): boolean {
+  const present = world.hosts.filter(({ kind, pod }) => kind === 'member' && world.api.pods.has(pod));
   const [counting, ...others] = leader?.configurations ?? [];
   const counted = (counting ?? []).map(({ pod }) => pod);
-  return others.length === 0 && pods.length === members && counted.length === members && counted.every((pod) => pods.includes(pod));
+  if (others.length > 0 || present.length !== world.members) return false;
+  const missing = present.filter(({ pod }) => !counted.includes(pod));
+  return counted.every((pod) => present.some((host) => host.pod === pod)) && missing.every((host) => standingOf(world, host) === 'blocked');
 }
 
 const running = (world: World) =>

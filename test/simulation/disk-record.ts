@@ -57,8 +57,7 @@ export class DiskRecord {
 
   /** Would survive a power loss now. */
   holds(hash: string): boolean {
-    for (const [name, file] of this.#disk.durableFiles(logDirectory)) if (isPartOfLog(name) && file.holds(hash)) return true;
-    return false;
+    return this.#partsOfLog().some((file) => file.holds(hash));
   }
 
   /** Is part of the log here, compacted or not. */
@@ -113,10 +112,17 @@ export class DiskRecord {
     return name;
   }
 
+  /** A segment before another one is sealed: it was durable to its end. */
+  #partsOfLog(): FileContent[] {
+    const parts = [...this.#disk.durableFiles(logDirectory)].filter(([name]) => isPartOfLog(name));
+    const last = Math.max(...parts.map(([name]) => firstIndexOf(name) ?? 0));
+    for (const [name, file] of parts) file.isSealed ||= (firstIndexOf(name) ?? last) < last;
+    return parts.map(([, file]) => file);
+  }
+
   #update(): void {
     let frames = 0;
-    for (const [name, file] of this.#disk.durableFiles(logDirectory)) {
-      if (!isPartOfLog(name)) continue;
+    for (const file of this.#partsOfLog()) {
       const hashes = file.durableFrames;
       frames += hashes.filter((hash) => hash !== damagedFrame).length;
       // From the end: what comes before a known frame is known.

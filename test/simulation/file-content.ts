@@ -55,6 +55,8 @@ export class FileContent {
   readonly #frames: string[] = [];
   readonly #ends: number[] = [];
   #frameSet = new Set<string>();
+  /** A segment behind which another one stands. */
+  isSealed = false;
 
   get bytes(): Buffer {
     return this.#seen.bytes;
@@ -153,7 +155,7 @@ export class FileContent {
     let behind: number | null = null;
     for (const { start, record } of recordsFrom(bytes, at + 1)) {
       behind ??= start;
-      if (record.durableIndex >= missing) return behind;
+      if (this.isSealed || record.durableIndex >= missing) return behind;
     }
     return null;
   }

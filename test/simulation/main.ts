@@ -9,7 +9,7 @@ import { shrink } from './shrink.ts';
 import { simulate, type RunResult } from './simulation.ts';
 import type { SwarmChanges } from './swarm.ts';
 import { shortTimeline } from './timeline.ts';
-import { unlisted, unreached } from './transitions.ts';
+import { isRare, unlisted, unreached } from './transitions.ts';
 
 const usage = `npm run simulate -- --seeds N [--from S] [--minutes M] [--jobs J] [--counts]
 npm run simulate -- --seed X [--trace] [--shrink] [--changes JSON]
@@ -87,7 +87,7 @@ async function runMany(): Promise<number> {
   const cpuSeconds = process.cpuUsage().user / 1e6;
   if (values.counts) {
     for (const [what, times] of [...total.counts].sort()) console.log(`${what.padEnd(70)} ${String(times)}`);
-    for (const name of unreached(total.counts)) console.log(`not reached   ${name}`);
+    for (const name of unreached(total.counts)) console.log(`${isRare(name) ? 'rare, and not reached' : 'not reached'}   ${name}`);
     for (const name of unlisted(total.counts)) console.log(`not listed    ${name}`);
   }
   for (const failure of total.failures) console.log(brokenLine(failure));

@@ -24,7 +24,7 @@ test.each([
   'skips the claim',
   'forgets idempotency keys of what is applied',
 ])('the random search finds soon: %s', async (name) => {
-  const { exitCode, output } = await hunt('--only', name, '--seeds', '20', '--jobs', '1');
+  const { exitCode, output } = await hunt('--only', name, '--seeds', '400', '--jobs', '1');
   expect(output).toContain('the random search found 1');
   expect(exitCode).toBe(0);
 });
