@@ -4,18 +4,16 @@ import type { PodRole } from '../../common/names.ts';
 import type { MemberReport, Switchover } from '../../common/report.ts';
 import type { DiskRecord } from '../../sidecar/core/hard-state.ts';
 import type { LeaderLease, LeaseRecord, OwnPod } from '../../sidecar/ports.ts';
+import { request, type ApiHost, type ApiWorld } from './api-request.ts';
 import type { Where } from './scheduler.ts';
-import type { SimulatedHost, World } from './world.ts';
+import type { SimulatedHost } from './world.ts';
 
 const pollMs = 2000;
 const heartbeatMs = 2000;
 const coalesceMs = 200;
 const retryMs = 1000;
-const requestTimeoutMs = 4000;
 
-type ApiWorld = Pick<World, 'scheduler' | 'api' | 'chance'>;
-type OwnPodHost = Pick<SimulatedHost, 'pod' | 'apiReachable' | 'rate' | 'reported'>;
-type LeaseHost = Pick<SimulatedHost, 'apiReachable' | 'rate' | 'process' | 'wallMs'>;
+type LeaseHost = ApiHost & Pick<SimulatedHost, 'process' | 'wallMs'>;
 
 /** The leader Lease as one process sees it: watched, polled as a fallback, never older than what it saw before. */
 export class SimulatedLease implements LeaderLease {
@@ -64,24 +62,8 @@ export class SimulatedLease implements LeaderLease {
     this.#world.scheduler.after(pollMs * this.#host.rate, 'leasePoll', this.#where, () => void this.#poll());
   }
 
-  /** `null` when no answer came in time: it may have been carried out, or may be later. */
   #request<Answer>(carryOut: () => Answer): Promise<Answer | null> {
-    const { scheduler, api, chance } = this.#world;
-    return new Promise((resolve) => {
-      const giveUp = scheduler.after(requestTimeoutMs * this.#host.rate, 'leaseTimeout', this.#where, () => {
-        resolve(null);
-      });
-      if (!api.isReachableFrom(this.#host)) return;
-      scheduler.later(api.delayMs(), 'leaseRequest', () => {
-        if (!api.isReachableFrom(this.#host)) return;
-        const answer = carryOut();
-        if (chance.happens(0.01)) return;
-        scheduler.after(api.delayMs(), 'leaseAnswer', this.#where, () => {
-          giveUp();
-          resolve(answer);
-        });
-      });
-    });
+    return request(this.#world, this.#host, this.#where, carryOut);
   }
 
   /** As the server shows it at this moment. */
@@ -100,21 +82,23 @@ export class SimulatedLease implements LeaderLease {
   }
 }
 
-const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, configurations }: MemberReport): string =>
-  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, configurations]);
+const gist = ({ phase, reason, leader, eligible, session, promise, incarnation, voter, configurations, discarded }: MemberReport): string =>
+  JSON.stringify([phase, reason, leader, eligible, session, promise, incarnation, voter, configurations, discarded]);
 
-/** What a pod says of itself: news at once, the rest with the heartbeat, tried again while the API server is away. */
+type OwnPodHost = ApiHost & Pick<SimulatedHost, 'pod' | 'reported'>;
+
+/** What a pod says of itself: news at once, the rest with the heartbeat, one write after the other, tried again while the API server is away. */
 export class SimulatedOwnPod implements OwnPod {
   readonly #world: ApiWorld;
   readonly #host: OwnPodHost;
   readonly #where: Where;
   #report: MemberReport | null = null;
+  #gist = '';
   #role: PodRole | null = null;
-  #written = '';
   #onReported: (session: string) => void = () => undefined;
   #onDiscard: (session: string) => void = () => undefined;
   #onSwitchover: (switchover: Switchover) => void = () => undefined;
-  #isDue = false;
+  #wake: () => void = () => undefined;
 
   constructor(world: ApiWorld, host: OwnPodHost, where: Where) {
     this.#world = world;
@@ -123,15 +107,7 @@ export class SimulatedOwnPod implements OwnPod {
   }
 
   recorded(onRecord: (record: DiskRecord | null) => void): void {
-    const { api, scheduler } = this.#world;
-    scheduler.after(api.delayMs(), 'recorded', this.#where, () => {
-      if (!api.isReachableFrom(this.#host)) {
-        scheduler.after(retryMs, 'recorded', this.#where, () => this.recorded(onRecord));
-        return;
-      }
-      const report = api.memberLeases.get(this.#host.pod)?.report;
-      onRecord(report === undefined ? null : { session: report.session, promise: report.promise, position: report.position });
-    });
+    void this.#read().then(onRecord);
   }
 
   onReported(handler: (session: string) => void): void {
@@ -148,50 +124,64 @@ export class SimulatedOwnPod implements OwnPod {
 
   report(report: MemberReport): void {
     if (this.#where.life?.dead === true) return;
-    const first = this.#report === null;
+    const [isFirst, isNews] = [this.#report === null, gist(report) !== this.#gist];
     this.#report = report;
+    this.#gist = gist(report);
     this.#host.reported(report);
-    if (first) this.#beat();
-    else if (gist(report) !== this.#written) this.#writeAfter(this.#world.chance.between(1, coalesceMs));
+    if (isFirst) void this.#keepWritten();
+    else if (isNews) this.#wake();
   }
 
   labelRole(role: PodRole): void {
     this.#role = role;
   }
 
-  #beat(): void {
-    this.#write();
-    this.#world.scheduler.after(heartbeatMs * this.#host.rate, 'heartbeat', this.#where, () => {
-      this.#beat();
-    });
+  async #read(): Promise<DiskRecord | null> {
+    for (;;) {
+      const answer = await this.#request(() => ({ report: this.#world.api.memberLeases.get(this.#host.pod)?.report }));
+      if (answer === null) await this.#pause(retryMs);
+      else if (answer.report === undefined) return null;
+      else return { session: answer.report.session, promise: answer.report.promise, position: answer.report.position };
+    }
   }
 
-  #writeAfter(delayMs: number): void {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    this.#world.scheduler.after(delayMs, 'report', this.#where, () => {
-      this.#isDue = false;
-      this.#write();
-    });
+  async #keepWritten(): Promise<void> {
+    for (let report = this.#report; report !== null; report = this.#report) {
+      const said = this.#gist;
+      const isWritten = await this.#write(report);
+      await this.#pause(coalesceMs);
+      if (this.#gist === said) await this.#untilNews(isWritten ? heartbeatMs - coalesceMs : retryMs);
+    }
   }
 
-  #write(): void {
+  async #write(report: MemberReport): Promise<boolean> {
     const { api } = this.#world;
-    const report = this.#report;
-    if (report === null) return;
-    if (!api.isReachableFrom(this.#host)) return this.#writeAfter(retryMs);
-    const said = gist(report);
-    api.writeReport(report, said !== this.#written);
-    this.#written = said;
-    // The answer may be lost: the next heartbeat brings another.
-    if (!this.#world.chance.happens(0.02))
-      this.#world.scheduler.after(api.delayMs(), 'reported', this.#where, () => {
-        this.#onReported(report.session);
-        const { discard = null, switchover = null } = api.memberLeases.get(report.pod) ?? {};
-        if (discard !== null) this.#onDiscard(discard);
-        if (switchover !== null) this.#onSwitchover(switchover);
-      });
     const labelledLeader = this.#role === 'leader';
-    if (api.pods.get(report.pod)?.labelledLeader !== labelledLeader) api.setPod(report.pod, { labelledLeader });
+    const answer = await this.#request(() => {
+      const before = api.memberLeases.get(report.pod);
+      api.writeReport(report, before === undefined || gist(before.report) !== gist(report));
+      if (api.pods.get(report.pod)?.labelledLeader !== labelledLeader) api.setPod(report.pod, { labelledLeader });
+      return { discard: before?.discard ?? null, switchover: before?.switchover ?? null };
+    });
+    if (answer === null) return false;
+    this.#onReported(report.session);
+    if (answer.discard !== null) this.#onDiscard(answer.discard);
+    if (answer.switchover !== null) this.#onSwitchover(answer.switchover);
+    return true;
+  }
+
+  #request<Answer>(carryOut: () => Answer): Promise<Answer | null> {
+    return request(this.#world, this.#host, this.#where, carryOut);
+  }
+
+  /** `ms` at most. */
+  #untilNews(ms: number): Promise<void> {
+    return Promise.race([this.#pause(ms), new Promise<void>((resolve) => (this.#wake = resolve))]);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#world.scheduler.after(ms * this.#host.rate, 'reportPause', this.#where, resolve);
+    });
   }
 }

@@ -1,11 +1,12 @@
-// The simulated Lease and peers are no kinder than the real ones: news is late, and who gets no answer may have been heard all the same.
+// The simulated Lease, report and peers are no kinder than the real ones: news is late, and who gets no answer may have been heard all the same.
 // What they hold to beside that is in test/conformance.
 import { describe, expect, test } from '@jest/globals';
+import { reportOf } from '../lib/sample-report.ts';
 import { ApiServer } from './api-server.ts';
 import { Chance } from './chance.ts';
 import { Network } from './network.ts';
 import { Scheduler } from './scheduler.ts';
-import { SimulatedLease } from './simulated-lease.ts';
+import { SimulatedLease, SimulatedOwnPod } from './simulated-lease.ts';
 import { SimulatedPeers, type PeersHost } from './simulated-peers.ts';
 import { drawSwarm } from './swarm.ts';
 import { Trace } from './trace.ts';
@@ -59,6 +60,18 @@ describe('a simulated Lease at a slow API server', () => {
     }
     expect([...found].sort()).toEqual(['a, b', 'b']);
   });
+});
+
+test('what a process says of itself may be written after its end', async () => {
+  const { chance, scheduler } = newWorld(1);
+  const api = new ApiServer(chance, 6000, () => undefined);
+  const life = { dead: false };
+  const host = { pod: 'm-0', apiReachable: true, rate: 1, reported: () => undefined };
+  new SimulatedOwnPod({ scheduler, api, chance }, host, { life }).report(reportOf('m-0', 's1'));
+  life.dead = true;
+  expect(api.memberLeases.has('m-0')).toBe(false);
+  await scheduler.run(() => false);
+  expect(api.memberLeases.get('m-0')?.report.session).toBe('s1');
 });
 
 test('a simulated peer that is cut off is refused, or not yet', async () => {
