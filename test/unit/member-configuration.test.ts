@@ -60,12 +60,15 @@ describe('the configuration', () => {
     write(world, 3);
   });
 
-  test('never goes below the size that is wanted, nor to nobody, while those are not there that are named', () => {
-    const world = running(1);
-    world.name(['m-5']);
+  test.each([
+    [1, ['m-5']],
+    [3, ['m-0', 'm-5', 'm-6']],
+  ])('of %s never goes below the size that is wanted, nor to nobody, while those are not there that are named', (size, named) => {
+    const world = running(size);
+    world.name(named);
     world.run(5000);
     write(world, 3);
-    expect(voters(world, 'm-0').map(({ pod }) => pod)).toEqual(['m-0']);
+    expect(voters(world, 'm-0')).toHaveLength(size);
   });
 
   test('is written twice, so that the log alone tells it, and then nothing more while nobody writes', () => {

@@ -112,4 +112,45 @@ export const compactingMutants: readonly Mutant[] = [
     replace: 'frames.length === 0',
     targeted: { file: 'unit/journal-repair.test.ts', title: 'takes the frames that belong there, and no others' },
   },
+  {
+    name: 'gives a damaged checkpoint to others',
+    file: 'sidecar/journal/checkpoints.ts',
+    find: 'if (offset + bytes.length >= file.bytes) await this.#verify(file);',
+    replace: 'if (offset + bytes.length < 0) await this.#verify(file);',
+    targeted: {
+      file: 'unit/snapshot-exchange.test.ts',
+      title: 'that the disk has damaged is stored for nobody, so that no purge rests on it, and ends the process (I2)',
+    },
+  },
+  {
+    name: 'gives itself up for damage that its checkpoint holds',
+    file: 'sidecar/repair.ts',
+    find: 'if (journal.damage.some(({ toIndex }) => toIndex > index)) return false;',
+    replace: 'if (journal.damage.some(({ toIndex }) => toIndex >= 0)) return false;',
+    targeted: {
+      file: 'unit/repair-by-snapshot.test.ts',
+      title: 'are given up for it, after some tries: the state and all behind it stay, and the disk is the same (I2)',
+    },
+  },
+  {
+    name: 'never begins anew after a forced start',
+    file: 'sidecar/core/member.ts',
+    find: 'beginAnewWhenGivenUp(m);',
+    replace: 'if (m.log.length < 0) beginAnewWhenGivenUp(m);',
+    targeted: {
+      file: 'unit/member-snapshots.test.ts',
+      title:
+        'archives its log and takes over that of a forced member whose volume is empty: it is whole, and there is no snapshot of it (K10, I5)',
+    },
+  },
+  {
+    name: 'takes nothing from before its promise, of the leader either',
+    file: 'sidecar/core/reader.ts',
+    find: '(isFollowed(m, peer) || mayFollow(m, frame))',
+    replace: '((isFollowed(m, peer) && mayFollow(m, frame)) || mayFollow(m, frame))',
+    targeted: {
+      file: 'unit/reading.test.ts',
+      title: 'that lacks more than it can hold takes frames of before its promise one by one from the leader: true',
+    },
+  },
 ];

@@ -176,4 +176,44 @@ export const configuringMutants: readonly Mutant[] = [
     find: 'isQuorum(m, stage.votes)) claim(m, role);',
     replace: 'isQuorum(m, stage.votes)) open(m, role);',
   },
+  {
+    name: 'takes members out before others have come in',
+    file: `${core}/reconfiguration.ts`,
+    find: 'return voters.length > m.order.length ? without : null;',
+    replace: 'return without;',
+    targeted: {
+      file: 'unit/member-configuration.test.ts',
+      title: 'of 3 never goes below the size that is wanted, nor to nobody, while those are not there that are named',
+    },
+  },
+  {
+    name: 'takes a step that no majority can acknowledge',
+    file: `${core}/reconfiguration.ts`,
+    find: 'return isMajorityInReach(m, leader, next) ? next : null;',
+    replace: 'return isMajorityInReach(m, leader, next) ? next : next;',
+    targeted: {
+      file: 'unit/member-configuration.test.ts',
+      title: 'keeps a member that is to go until the one that is to stay has come',
+    },
+  },
+  {
+    name: 'repeats a configuration for ever',
+    file: `${core}/reconfiguration.ts`,
+    find: 'return !sameVoters(before.voters, current.voters);',
+    replace: 'return !sameVoters(before.voters, current.voters) || true;',
+    targeted: {
+      file: 'unit/member-configuration.test.ts',
+      title: 'is written twice, so that the log alone tells it, and then nothing more while nobody writes',
+    },
+  },
+  {
+    name: 'does not hear who holds the Lease',
+    file: `${core}/quorum.ts`,
+    find: `podOfIdentity(record?.holder ?? '')`,
+    replace: `podOfIdentity(record === null ? 'nobody' : '')`,
+    targeted: {
+      file: 'unit/member-disks.test.ts',
+      title: 'that knew of nobody else follows those that came later and are to go again, when one of them leads',
+    },
+  },
 ];
