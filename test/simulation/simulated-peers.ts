@@ -51,7 +51,7 @@ export class SimulatedPeers implements Peers {
         });
       };
       const isCut = target !== undefined && !(network.isConnected(this.#host) && network.isConnected(target));
-      // A cut is noticed after a while, which refuses; before, a request is lost as any message.
+      // A cut that has been noticed refuses at once; until then a request is lost like any other message.
       if (target === undefined || (isCut && chance.happens(0.5))) {
         refuse();
         return;

@@ -33,6 +33,17 @@ const stays = (world: MemberWorld, pod: string): void => {
   expect([world.leader(), world.member(pod).promise]).toEqual([pod, promise]);
 };
 
+/** From m-0 to m-1, and by a second request back. */
+function thereAndBack(): MemberWorld {
+  const world = running();
+  world.switchOver('m-0', 'm-1');
+  leads(world, 'm-1', 1000);
+  world.until('m-0 follows', () => world.phase('m-0') === 'Following');
+  world.switchOver('m-1', 'm-0', 'second');
+  leads(world, 'm-0', 1000);
+  return world;
+}
+
 describe('a switch-over', () => {
   test('lets the one lead that was named within a second, not the first in the order, and it stays', () => {
     const world = running();
@@ -79,12 +90,7 @@ describe('a switch-over', () => {
   });
 
   test('may go back at once', () => {
-    const world = running();
-    world.switchOver('m-0', 'm-1');
-    leads(world, 'm-1', 1000);
-    world.until('m-0 follows', () => world.phase('m-0') === 'Following');
-    world.switchOver('m-1', 'm-0', 'second');
-    leads(world, 'm-0', 1000);
+    const world = thereAndBack();
     stays(world, 'm-0');
   });
 });
@@ -171,12 +177,7 @@ describe('a switch-over that cannot be', () => {
 
 describe('a request', () => {
   test('that is told again and again is one: it is tried once, and not repeated when its member leads again', () => {
-    const world = running();
-    world.switchOver('m-0', 'm-1');
-    leads(world, 'm-1', 1000);
-    world.until('m-0 follows', () => world.phase('m-0') === 'Following');
-    world.switchOver('m-1', 'm-0', 'second');
-    leads(world, 'm-0', 1000);
+    const world = thereAndBack();
     world.switchOver('m-0', 'm-1');
     stays(world, 'm-0');
     world.switchOver('m-0', 'm-1', 'third');
